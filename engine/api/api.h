@@ -1,0 +1,69 @@
+/*
+ * api.h - what the files of the public functions share.
+ */
+#ifndef FRI_API_H
+#define FRI_API_H
+
+#include "pools/pool.h"
+
+#include <string.h>
+
+/* Copies a host's struct, which begins with its size (0: ours), into our own,
+ * what it does not have being zero; NULL is all zeros.  False: it is larger
+ * than ours, from a newer header. */
+static inline bool fri_options(void *own, size_t size, const void *given)
+{
+    size_t theirs = size;
+
+    memset(own, 0, size);
+    if (!given)
+        return true;
+    memcpy(&theirs, given, sizeof theirs);
+    if (theirs > size)
+        return false;
+    memcpy(own, given, theirs ? theirs : size);
+    return true;
+}
+
+/* The other way round; the host's size stays. */
+static inline bool fri_answer(void *given, size_t size, const void *own)
+{
+    size_t theirs;
+
+    memcpy(&theirs, given, sizeof theirs);
+    if (theirs > size)
+        return false;
+    if (theirs == 0)
+        theirs = size;
+    if (theirs > sizeof theirs)
+        memcpy((char *)given + sizeof theirs, (const char *)own + sizeof theirs,
+               theirs - sizeof theirs);
+    return true;
+}
+
+static inline frun_status fri_no_memory(frun_engine *e)
+{
+    return fri_fail(e, FRUN_ENOMEM, "%s", frun_status_text(FRUN_ENOMEM));
+}
+
+static inline frun_engine *fri_future_engine(const frun_future *f)
+{
+    return f->spec->lane->sched->user;
+}
+
+/* A call on a pool that was checked: the policy is copied, `spec` made. */
+struct fri_call {
+    frun_pool *pool;
+    frun_policy policy;
+    struct fri_spec *spec; /* a reference, the call's */
+};
+
+/* On failure the engine's message is set, and there is nothing to end. */
+frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
+                           frun_function *fn, const frun_policy *policy);
+void fri_call_end(struct fri_call *c);
+
+/* The status that a final future stands for. */
+frun_status fri_future_status(const frun_future *f);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * flowrun.c - the public functions of engines, pools and limits: checks of
+ * arguments, then the core.
+ */
+#include "api/api.h"
+
+const char *frun_version(void)
+{
+    return FRUN_VERSION;
+}
+
+/* ---- engine ----------------------------------------------------------- */
+
+frun_status frun_engine_open(const frun_engine_options *options,
+                             frun_engine **engine)
+{
+    return engine ? fri_engine_open(options, engine) : FRUN_EINVAL;
+}
+
+void frun_engine_close(frun_engine *engine)
+{
+    if (engine)
+        fri_engine_close(engine);
+}
+
+static void native_free(struct fri_handle *handle)
+{
+    struct fri_native *n = (struct fri_native *)(void *)handle;
+    frun_engine *e = n->engine;
+
+    fri_free(&e->memory, n);
+    fri_engine_unref(e);
+}
+
+static struct fri_native *native_new(frun_engine *e, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct fri_native *n = fri_alloc_zero(&e->memory, sizeof *n + size);
+
+    if (!n)
+        return NULL;
+    atomic_init(&n->handle.refs, 1);
+    n->handle.kind = FRI_HANDLE_NATIVE;
+    n->handle.free = native_free;
+    n->engine = e;
+    atomic_fetch_add(&e->refs, 1);
+    memcpy(n->name, name, size);
+    return n;
+}
+
+frun_status frun_engine_register(frun_engine *e, const char *name,
+                                 frun_function *function, void *user)
+{
+    struct fri_native *n;
+
+    if (!e)
+        return FRUN_EINVAL;
+    if (!name || !*name || !function)
+        return fri_fail(e, FRUN_EINVAL, "no %s", function ? "name"
+                                                          : "function");
+    if (fri_native_find(e, name))
+        return fri_fail(e, FRUN_EINVAL, "%s is registered already", name);
+    n = native_new(e, name);
+    if (!n)
+        return fri_no_memory(e);
+    n->function = function;
+    n->user = user;
+    fri_lock(e);
+    n->next = e->natives;
+    e->natives = n;
+    fri_unlock(e);
+    return FRUN_OK;
+}
+
+const char *frun_engine_message(const frun_engine *e)
+{
+    if (!e || e->message.length == 0)
+        return "";
+    return (const char *)e->message.data;
+}
+
+int frun_engine_fd(frun_engine *e)
+{
+    return e ? fri_engine_fd(e) : -1;
+}
+
+frun_status frun_engine_step(frun_engine *e, double seconds)
+{
+    fri_time deadline = fri_deadline(fri_now(), seconds);
+    uint64_t before;
+
+    if (!e)
+        return FRUN_EINVAL;
+    before = e->delivered;
+    fri_owner_run(e);
+    while (e->delivered == before) {
+        if (atomic_load(&e->interrupted)
+            || (deadline != FRI_NEVER && fri_now() >= deadline))
+            return FRUN_EUNFINISHED;
+        fri_owner_wait(e, NULL, deadline);
+    }
+    return FRUN_OK;
+}
+
+/* ---- pools ------------------------------------------------------------ */
+
+frun_status frun_pool_open(frun_engine *e, frun_kind kind,
+                           const frun_pool_options *options, frun_pool **pool)
+{
+    frun_pool_options own;
+
+    if (pool)
+        *pool = NULL;
+    if (!e || !pool)
+        return FRUN_EINVAL;
+    if (!fri_options(&own, sizeof own, options))
+        return fri_fail(e, FRUN_EINVAL,
+                        "options: their size is of a newer header");
+    return fri_pool_open(e, kind, &own, NULL, NULL, pool);
+}
+
+void frun_pool_close(frun_pool *pool)
+{
+    if (!pool)
+        return;
+    fri_pool_closing(pool);
+    fri_pool_drain(pool, FRI_NEVER);
+    fri_pool_join(pool);
+    fri_handle_unref(&pool->handle);
+}
+
+frun_status frun_pool_drain(frun_pool *pool, double seconds)
+{
+    if (!pool)
+        return FRUN_EINVAL;
+    return fri_pool_drain(pool, fri_deadline(fri_now(), seconds))
+               ? FRUN_OK
+               : FRUN_EUNFINISHED;
+}
+
+void frun_pool_cancel(frun_pool *pool)
+{
+    if (pool)
+        fri_pool_cancel(pool);
+}
+
+frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats)
+{
+    frun_stats own = { .size = sizeof own };
+    const struct fri_lane *lane;
+
+    if (!pool || !stats)
+        return FRUN_EINVAL;
+    lane = &pool->lane;
+    fri_lock(pool->engine);
+    own.workers = pool->workers;
+    own.running = pool->ops->running(pool);
+    own.queued = lane->unfinished > own.running ? lane->unfinished - own.running
+                                                : 0;
+    own.done = lane->done;
+    own.failed = lane->failed;
+    own.cancelled = lane->cancelled;
+    own.retried = lane->retried;
+    own.crashed = lane->crashed;
+    own.lost = lane->lost;
+    fri_unlock(pool->engine);
+    return fri_answer(stats, sizeof own, &own) ? FRUN_OK : FRUN_EINVAL;
+}
+
+/* ---- limits ----------------------------------------------------------- */
+
+enum { MOST_SEATS = 1000000 };
+
+frun_status frun_limit_open(frun_engine *e, const char *name, int count,
+                            bool shared, frun_limit **limit)
+{
+    struct fri_limit *l;
+    bool clash;
+
+    if (limit)
+        *limit = NULL;
+    if (!e || !limit)
+        return FRUN_EINVAL;
+    if (shared)
+        return fri_fail(e, FRUN_EINVAL,
+                        "this build has no limits shared between runs");
+    if (count < 1 || count > MOST_SEATS)
+        return fri_fail(e, FRUN_EINVAL, "count: 1 to %d, not %d", MOST_SEATS,
+                        count);
+    fri_lock(e);
+    l = fri_limit_get(&e->sched, name, (unsigned)count, &clash);
+    fri_unlock(e);
+    if (clash)
+        return fri_fail(e, FRUN_EINVAL, "limit %s is open with another count",
+                        name);
+    *limit = (frun_limit *)(void *)l;
+    return l ? FRUN_OK : fri_no_memory(e);
+}
+
+void frun_limit_close(frun_limit *limit)
+{
+    if (limit)
+        fri_handle_unref((struct fri_handle *)(void *)limit);
+}

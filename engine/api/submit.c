@@ -1,0 +1,287 @@
+/*
+ * submit.c - frun_pool_submit and frun_pool_scatter.
+ *
+ * A pool keeps the spec of its last call: a loop of submits of one function
+ * makes one spec.
+ */
+#include "api/api.h"
+
+/* ---- policies --------------------------------------------------------- */
+
+static frun_status check_after(frun_pool *pool, const frun_policy *p)
+{
+    for (size_t i = 0; i < p->after_count; i++)
+        if (!p->after || !p->after[i]
+            || p->after[i]->spec->lane->sched != pool->lane.sched)
+            return fri_fail(pool->engine, FRUN_EINVAL,
+                            "after: number %zu is no future of this engine",
+                            i);
+    return FRUN_OK;
+}
+
+static int need_at(const frun_policy *p, size_t i)
+{
+    return p->limit_needs ? p->limit_needs[i] : 1;
+}
+
+/* Seats of limit i that are asked for, also where it is named again. */
+static int64_t whole_need(const frun_policy *p, size_t i)
+{
+    int64_t need = 0;
+
+    for (size_t j = 0; j < p->limit_count; j++)
+        if (p->limits[j] == p->limits[i])
+            need += need_at(p, j);
+    return need;
+}
+
+static frun_status check_limits(frun_pool *pool, const frun_policy *p)
+{
+    frun_engine *e = pool->engine;
+
+    for (size_t i = 0; i < p->limit_count; i++) {
+        const struct fri_limit *limit
+            = p->limits ? (const struct fri_limit *)p->limits[i] : NULL;
+
+        if (!limit || limit->sched != pool->lane.sched)
+            return fri_fail(e, FRUN_EINVAL,
+                            "limits: number %zu is no limit of this engine",
+                            i);
+        if (need_at(p, i) < 1)
+            return fri_fail(e, FRUN_EINVAL, "limit_needs: %d is less than 1",
+                            need_at(p, i));
+        if (whole_need(p, i) > limit->count)
+            return fri_fail(e, FRUN_ERESOURCE,
+                            "limit %s has %u seats, the task needs %lld",
+                            limit->name ? limit->name : "(no name)",
+                            limit->count, (long long)whole_need(p, i));
+    }
+    return FRUN_OK;
+}
+
+static frun_status check_policy(frun_pool *pool, const frun_policy *p)
+{
+    frun_engine *e = pool->engine;
+    frun_status status;
+
+    if (p->retries < 0 || p->retries > 60000)
+        return fri_fail(e, FRUN_EINVAL, "retries: 0 to 60000, not %d",
+                        p->retries);
+    if (!(p->timeout >= 0) || !(p->backoff >= 0))
+        return fri_fail(e, FRUN_EINVAL, "%s: seconds, not less than 0",
+                        p->timeout >= 0 ? "backoff" : "timeout");
+    if (p->priority != p->priority)
+        return fri_fail(e, FRUN_EINVAL, "priority: not a number");
+    if (p->halt)
+        return fri_fail(e, FRUN_EINVAL, "halt: not in this build");
+    status = check_after(pool, p);
+    return status == FRUN_OK ? check_limits(pool, p) : status;
+}
+
+/* ---- specs ------------------------------------------------------------ */
+
+static bool same_name(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_for(const struct fri_spec *s, frun_function *fn,
+                   const frun_policy *p)
+{
+    return s && s->function == fn && s->user == p->user
+           && s->priority == p->priority && s->timeout == p->timeout
+           && s->backoff == p->backoff && s->memory == p->memory
+           && s->retries == p->retries && s->retry_on == p->retry_on
+           && s->chunk == p->chunk && p->limit_count == 0
+           && s->need_count == 0 && same_name(s->name, p->name);
+}
+
+static struct fri_spec *spec_for(frun_pool *pool, frun_function *fn,
+                                 const frun_policy *p)
+{
+    struct fri_spec *spec = pool->spec;
+
+    if (!is_for(spec, fn, p)) {
+        spec = fri_spec_new(&pool->lane, p);
+        if (!spec)
+            return NULL;
+        spec->function = fn;
+        fri_spec_unref(pool->spec);
+        pool->spec = spec;
+    }
+    atomic_fetch_add_explicit(&spec->refs, 1, memory_order_relaxed);
+    return spec;
+}
+
+frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
+                           frun_function *fn, const frun_policy *policy)
+{
+    frun_status status;
+
+    if (!pool)
+        return FRUN_EINVAL;
+    if (!fn)
+        return fri_fail(pool->engine, FRUN_EINVAL, "no function");
+    if (!fri_options(&c->policy, sizeof c->policy, policy))
+        return fri_fail(pool->engine, FRUN_EINVAL,
+                        "policy: its size is of a newer header");
+    if (pool->closing)
+        return fri_fail(pool->engine, FRUN_ECLOSED, "%s is closed",
+                        pool->name);
+    c->pool = pool;
+    status = policy ? check_policy(pool, &c->policy) : FRUN_OK;
+    if (status != FRUN_OK)
+        return status;
+    c->spec = spec_for(pool, fn, &c->policy);
+    return c->spec ? FRUN_OK : fri_no_memory(pool->engine);
+}
+
+void fri_call_end(struct fri_call *c)
+{
+    fri_spec_unref(c->spec);
+}
+
+/* ---- tasks ------------------------------------------------------------ */
+
+/* Lock held.  A task without its argument yet; NULL: out of memory. */
+static frun_future *task_new(const struct fri_call *c)
+{
+    const frun_policy *p = &c->policy;
+    frun_future *task = fri_task_new(&c->pool->engine->sched, c->spec);
+
+    if (!task || p->after_count == 0
+        || fri_task_after(task, p->after, p->after_count))
+        return task;
+    fri_future_unref(task);
+    return NULL;
+}
+
+static void set_argument(frun_future *task, frun_value *argument)
+{
+    task->holds = argument ? FRI_VALUE : FRI_NOTHING;
+    task->data.value = argument;
+}
+
+static frun_status submit(struct fri_call *c, const frun_value *argument,
+                          frun_future **future)
+{
+    frun_engine *e = c->pool->engine;
+    frun_value *copy = argument ? frun_value_copy(argument) : NULL;
+    frun_future *task = NULL;
+
+    if (argument && !copy)
+        return fri_no_memory(e);
+    fri_lock(e);
+    task = task_new(c);
+    if (task) {
+        set_argument(task, copy);
+        fri_sched_submit(task, true);
+    }
+    fri_unlock(e);
+    if (!task) {
+        frun_value_free(copy);
+        return fri_no_memory(e);
+    }
+    if (future)
+        *future = task;
+    else
+        fri_future_unref(task);
+    return FRUN_OK;
+}
+
+frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
+                             const frun_value *argument,
+                             const frun_policy *policy, frun_future **future)
+{
+    struct fri_call c;
+    frun_status status = fri_call_begin(&c, pool, fn, policy);
+
+    if (future)
+        *future = NULL;
+    if (status != FRUN_OK)
+        return status;
+    status = submit(&c, argument, future);
+    fri_call_end(&c);
+    return status;
+}
+
+/* ---- many ------------------------------------------------------------- */
+
+static void drop(frun_future **tasks, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fri_future_unref(tasks[i]);
+        tasks[i] = NULL;
+    }
+}
+
+/* All tasks, or none. */
+static bool make_tasks(const struct fri_call *c, frun_future **tasks, size_t n)
+{
+    size_t made = 0;
+
+    fri_lock(c->pool->engine);
+    while (made < n && (tasks[made] = task_new(c)) != NULL)
+        made++;
+    fri_unlock(c->pool->engine);
+    if (made == n)
+        return true;
+    drop(tasks, made);
+    return false;
+}
+
+static bool copy_items(frun_future **tasks, const frun_value *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        frun_value *copy = frun_value_copy(frun_value_at(list, i));
+
+        if (!copy)
+            return false;
+        set_argument(tasks[i], copy);
+        tasks[i]->key_kind = FRI_KEY_NUMBER;
+        tasks[i]->key.number = (int64_t)i;
+    }
+    return true;
+}
+
+static frun_status scatter(struct fri_call *c, const frun_value *list,
+                           frun_future **tasks, size_t n)
+{
+    frun_engine *e = c->pool->engine;
+    struct fri_lane *lane = &c->pool->lane;
+
+    if (!make_tasks(c, tasks, n))
+        return fri_no_memory(e);
+    if (!copy_items(tasks, list, n)) {
+        drop(tasks, n);
+        return fri_no_memory(e);
+    }
+    fri_lock(e);
+    for (size_t i = 0; i < n; i++)
+        fri_sched_submit(tasks[i], false);
+    lane->hooks->ready(lane, n);
+    fri_unlock(e);
+    return FRUN_OK;
+}
+
+frun_status frun_pool_scatter(frun_pool *pool, frun_function *fn,
+                              const frun_value *list,
+                              const frun_policy *policy,
+                              frun_future *futures[])
+{
+    size_t n = frun_value_length(list);
+    struct fri_call c;
+    frun_status status = fri_call_begin(&c, pool, fn, policy);
+
+    if (status == FRUN_OK && frun_value_kind(list) != FRUN_LIST) {
+        fri_call_end(&c);
+        status = fri_fail(pool->engine, FRUN_EINVAL, "not a list");
+    }
+    if (futures && frun_value_kind(list) == FRUN_LIST)
+        memset(futures, 0, n * sizeof *futures);
+    if (status != FRUN_OK)
+        return status;
+    status = futures ? scatter(&c, list, futures, n) : FRUN_EINVAL;
+    fri_call_end(&c);
+    return status;
+}

@@ -1,0 +1,233 @@
+/*
+ * Everything here runs on the main thread: the handlers, and a timer whose
+ * signal goes to that thread.  The threads of the engine have all signals
+ * blocked; a handler that runs on a thread of somebody else's hands the signal
+ * over.  Handlers use atomics, lua_sethook (as the stock interpreter does),
+ * sem_post, and system calls.
+ *
+ * They do not restart system calls: a script that waits in one (a read, a
+ * command) is to be interrupted there.
+ */
+#define _GNU_SOURCE
+#include "command/stop.h"
+
+#include "command/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+/* What runs has this long after a signal; after the deadline less, since it
+ * has had its time. */
+static const fri_time GRACE = 2 * FRI_SECOND;
+static const fri_time LATE_GRACE = FRI_SECOND / 2;
+/* A script that has caught one "interrupted" gets the next. */
+static const fri_time AGAIN = FRI_SECOND / 4;
+
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+enum { CAUGHT = sizeof caught / sizeof *caught };
+
+static struct {
+    struct fri_program *program;
+    struct fri_output *output;
+    pthread_t thread;
+    fri_time started;
+    timer_t timer;
+    atomic_int cause;
+    atomic_bool said;
+    _Atomic fri_time until; /* of the deadline, then of the grace */
+    char text[80];
+} stop;
+
+/* Real-time signals from SIGRTMIN on are the library's. */
+static int timer_signal(void)
+{
+    return SIGRTMAX - 1;
+}
+
+static void set_timer(fri_time at, fri_time interval)
+{
+    struct itimerspec t = {
+        .it_value = { .tv_sec = (time_t)(at / FRI_SECOND),
+                      .tv_nsec = (long)(at % FRI_SECOND) },
+        .it_interval = { .tv_nsec = (long)interval },
+    };
+
+    timer_settime(stop.timer, TIMER_ABSTIME, &t, NULL);
+}
+
+int fri_stop_cause(void)
+{
+    return atomic_load(&stop.cause);
+}
+
+static const char *cause_text(void)
+{
+    switch (atomic_load(&stop.cause)) {
+    case 0: return NULL;
+    case SIGINT: return "interrupted by SIGINT";
+    case SIGTERM: return "interrupted by SIGTERM";
+    case SIGHUP: return "interrupted by SIGHUP";
+    default: return stop.text;
+    }
+}
+
+const char *fri_stop_say(void)
+{
+    const char *text = cause_text();
+
+    return text && !atomic_exchange(&stop.said, true) ? text : NULL;
+}
+
+/* ---- the end ---------------------------------------------------------- */
+
+void fri_stop_die(void)
+{
+    int cause = atomic_load(&stop.cause);
+    sigset_t one;
+
+    if (cause <= 0)
+        _exit(124);
+    signal(cause, SIG_DFL);
+    sigemptyset(&one);
+    sigaddset(&one, cause);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    kill(getpid(), cause);
+    _exit(128 + cause); /* process 1 of a container does not die of it */
+}
+
+/* In a handler, whatever the main thread was doing: waits for nobody. */
+static void die_here(void)
+{
+    const char *text = fri_stop_say();
+    struct pollfd p = { .fd = 2, .events = POLLOUT };
+    char line[120] = "flowrun: ";
+    size_t length = strlen(line);
+
+    fri_output_rescue(stop.output);
+    for (; text && *text && length < sizeof line - 1; text++)
+        line[length++] = *text;
+    line[length++] = '\n';
+    if (text && poll(&p, 1, 0) > 0 && write(2, line, length) < 0)
+        _exit(128);
+    fri_stop_die();
+}
+
+static void begin(int cause)
+{
+    fri_time now = fri_now();
+
+    atomic_store(&stop.cause, cause);
+    atomic_store(&stop.until, now + (cause > 0 ? GRACE : LATE_GRACE));
+    set_timer(now + AGAIN, AGAIN);
+    fri_program_stop(stop.program);
+    fri_watch_interrupt();
+}
+
+static void on_signal(int number)
+{
+    int error = errno;
+
+    if (!pthread_equal(pthread_self(), stop.thread)) {
+        pthread_kill(stop.thread, number);
+    } else if (fri_stop_cause() == 0) {
+        begin(number);
+    } else {
+        atomic_store(&stop.cause, number);
+        die_here();
+    }
+    errno = error;
+}
+
+static void on_timer(int number)
+{
+    int error = errno;
+
+    (void)number;
+    if (fri_now() >= atomic_load(&stop.until)) {
+        if (fri_stop_cause() != 0)
+            die_here();
+        begin(FRI_STOP_DEADLINE);
+    } else if (fri_stop_cause() != 0) {
+        fri_program_stop(stop.program);
+    }
+    errno = error;
+}
+
+void fri_stop_leave(void)
+{
+    if (fri_stop_cause() == 0)
+        set_timer(0, 0);
+}
+
+/* ---- opening ---------------------------------------------------------- */
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler };
+
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < CAUGHT; i++)
+        sigaddset(&action.sa_mask, caught[i]);
+    sigaddset(&action.sa_mask, timer_signal());
+    sigaction(number, &action, NULL);
+}
+
+static void handle_unless_ignored(int number)
+{
+    struct sigaction old;
+
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        handle(number, on_signal);
+}
+
+static bool open_timer(double timeout)
+{
+    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID,
+                              .sigev_signo = timer_signal() };
+
+    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    handle(timer_signal(), on_timer);
+    if (timer_create(CLOCK_MONOTONIC, &event, &stop.timer) != 0)
+        return false;
+    if (timeout > 0)
+        fri_stop_deadline(timeout);
+    return true;
+}
+
+void fri_stop_deadline(double seconds)
+{
+    sigset_t all, old;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    if (fri_stop_cause() == 0) {
+        fri_time at = fri_deadline(stop.started, seconds);
+
+        snprintf(stop.text, sizeof stop.text,
+                 "the run's deadline of %g s passed", seconds);
+        atomic_store(&stop.until, at);
+        set_timer(at == FRI_NEVER ? 0 : at, 0);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+bool fri_stop_open(struct fri_program *program, struct fri_output *output,
+                   double timeout)
+{
+    stop.program = program;
+    stop.output = output;
+    stop.thread = pthread_self();
+    stop.started = fri_now();
+    for (int i = 0; i < CAUGHT; i++)
+        handle_unless_ignored(caught[i]);
+    return open_timer(timeout);
+}

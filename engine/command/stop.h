@@ -1,0 +1,37 @@
+/*
+ * stop.h - how a run ends before its time: signals and the deadline.
+ *
+ * The first INT, TERM or HUP, or the deadline, is the cause of the end: the
+ * script is interrupted, nothing new is started, what runs has some seconds.
+ * If they are over, or another signal comes, the process ends where it is.
+ */
+#ifndef FRI_STOP_H
+#define FRI_STOP_H
+
+#include "core/output.h"
+#include "script/program.h"
+
+enum { FRI_STOP_DEADLINE = -1 };
+
+/* timeout: seconds, 0: none.  False when there is no timer to be had. */
+bool fri_stop_open(struct fri_program *program, struct fri_output *output,
+                   double timeout);
+
+/* By the script, where the command line has not said one: seconds from the
+ * start of the run. */
+void fri_stop_deadline(double seconds);
+
+/* 0, a signal's number, or FRI_STOP_DEADLINE. */
+int fri_stop_cause(void);
+
+/* One line about it, to be said; NULL when there is none, or it was given out
+ * before. */
+const char *fri_stop_say(void);
+
+/* The run is over, only the leaving remains: no deadline from here on. */
+void fri_stop_leave(void);
+
+/* Dies by the signal, or ends with status 124. */
+void fri_stop_die(void) __attribute__((noreturn));
+
+#endif

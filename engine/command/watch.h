@@ -1,0 +1,23 @@
+/*
+ * watch.h - one thread of the command, that writes what the main program has
+ * left unwritten for 0.1 s, and ends its waits when the run is to end.
+ */
+#ifndef FRI_WATCH_H
+#define FRI_WATCH_H
+
+#include "core/output.h"
+#include "script/program.h"
+
+/* Both must outlive the process.  Starts no thread; that comes with the first
+ * output that is held, or with fri_watch_start. */
+void fri_watch_open(struct fri_program *program, struct fri_output *output);
+void fri_watch_start(void);
+
+/* In a signal handler: the program's waits are to end. */
+void fri_watch_interrupt(void);
+
+/* The program is about to be closed: not interrupted any more.  The thread
+ * stays until the process ends. */
+void fri_watch_leave(void);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * engine.h - what an engine's parts share: its lock, its scheduler, its
+ * owner's inbox and the service thread.
+ *
+ * Locks.  One mutex, `lock`, guards the scheduler, the pools' state and the
+ * inbox.  Nothing is called with it held that can block, allocate much or
+ * call back into the engine.  It is never held while a thread is joined.
+ *
+ * Threads.  The owner opens, submits and waits.  Workers take and finish.
+ * The service thread (started with the first pool) runs timers and reaps
+ * workers, so work goes on whatever the owner does.  While it is asked to
+ * (fri_engine_watch) it also looks every half a millisecond for what hangs on
+ * a task that takes longer than its worker expected; it is not asked when no
+ * work is waiting, so an idle engine uses no time at all.
+ *
+ * The inbox.  What must happen on the owner's thread (callbacks, the end of
+ * the waits of async functions) is posted as a fri_due and run by the owner
+ * inside a wait or a step.
+ *
+ * Cores.  A thread spins only if a core is left for it: those that compute
+ * (`busy`, and the owner unless it sleeps) and those that spin already are
+ * together fewer than `cores`.
+ */
+#ifndef FRI_ENGINE_H
+#define FRI_ENGINE_H
+
+#include "base/buffer.h"
+#include "core/output.h"
+#include "core/scheduler.h"
+
+#include <pthread.h>
+
+struct frun_pool;
+struct fri_native;
+struct fri_runner;
+
+/* What the pools want of the engine: set with the first of them. */
+struct fri_pools_ops {
+    /* The service thread, lock held (and let go meanwhile): ends the pools
+     * that have come to their end. */
+    void (*reap)(frun_engine *e);
+    /* Lock held: looks for what hangs; false when nothing can hang now. */
+    bool (*watch)(frun_engine *e);
+    /* The engine closes; no lock. */
+    void (*close)(frun_engine *e);
+};
+
+struct fri_due {
+    struct fri_due *next;
+    void (*run)(struct fri_due *due); /* on the owner's thread, no lock held */
+    bool posted;
+};
+
+struct frun_engine {
+    atomic_uint refs; /* 1 until it is closed, one for each thing that stays */
+    atomic_bool closed;
+    struct fri_memory memory;
+    frun_engine_options options; /* as given */
+    pthread_mutex_t lock;
+    struct fri_sched sched;
+    struct fri_output output;
+
+    /* owner */
+    pthread_cond_t owner_cond;
+    bool owner_waiting;
+    atomic_uint owner_signal; /* counts what may end a wait */
+    atomic_bool interrupted;  /* the owner's waits are to end now */
+    struct fri_due *inbox, **inbox_end;
+    uint64_t delivered; /* owner: how many dues have run */
+    int event_fd;       /* -1: nobody has asked */
+    bool event_set;     /* it is readable */
+    struct fri_buffer message;
+
+    /* service */
+    pthread_t service;
+    bool service_running, service_stop;
+    int service_fd;             /* wakes it */
+    atomic_bool service_poked;  /* service_fd is readable */
+    fri_time service_wake;      /* when it will look at the timers next */
+    bool watching;              /* it looks for what hangs */
+    void (*tick)(void *user);   /* about each 0.1 s while it runs, or NULL */
+    void *tick_user;
+
+    unsigned cores;
+    unsigned busy, spinning; /* workers that compute, or spin */
+    unsigned coming;         /* workers that were called and are on their way */
+
+    const struct fri_pools_ops *pools_ops;
+    struct frun_pool *pools;  /* all that have not ended */
+    unsigned pool_count;      /* for their names */
+    struct fri_native *natives;
+    const struct fri_runner *runner; /* how Lua tasks run, or NULL */
+    void *runner_user;
+    uint64_t seed;
+    bool closing;
+};
+
+static inline void fri_lock(frun_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+}
+
+static inline void fri_unlock(frun_engine *e)
+{
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* Registered C functions, by name. */
+struct fri_native {
+    struct fri_handle handle;
+    struct fri_native *next;
+    frun_engine *engine; /* a reference */
+    frun_function *function;
+    void *user;
+    char name[];
+};
+struct fri_native *fri_native_find(frun_engine *e, const char *name);
+
+frun_status fri_engine_open(const frun_engine_options *options,
+                            frun_engine **engine);
+void fri_engine_close(frun_engine *e);
+int fri_engine_fd(frun_engine *e);
+
+/* A descriptor to wake by; < 0: none is left. */
+int fri_event_open(void);
+
+/* A thread with all signals blocked; 0 or an errno.  stack 0: the default. */
+int fri_thread_start(pthread_t *thread, size_t stack, void *(*run)(void *),
+                     void *user);
+
+/* Spins a few microseconds, or until *signal is not `seen`. */
+void fri_spin(const atomic_uint *signal, unsigned seen);
+
+/* Sets frun_engine_message; gives back the status. */
+frun_status fri_fail(frun_engine *e, frun_status status, const char *format,
+                     ...) __attribute__((format(printf, 3, 4)));
+frun_status fri_fail_error(frun_engine *e, const struct fri_error *error);
+
+/* Lock held: `due` is to run on the owner's thread; posted once at most. */
+void fri_owner_post(frun_engine *e, struct fri_due *due);
+
+/* Lock held: not any more. */
+void fri_owner_unpost(frun_engine *e, struct fri_due *due);
+
+/* Lock held: something that the owner may wait for has happened. */
+void fri_owner_wake(frun_engine *e);
+
+/* The owner waits until set is satisfied (NULL: no set), something is in the
+ * inbox, or the deadline; runs the inbox first.  No lock held.  True when the
+ * set is satisfied.  It may return early: loop. */
+bool fri_owner_wait(frun_engine *e, struct fri_set *set, fri_time deadline);
+
+/* Waits for the set as fri_set_arm says, on the owner's thread, whose inbox
+ * is run meanwhile.  False: time ran out, or the run was interrupted. */
+bool fri_owner_await(frun_engine *e, struct fri_set *set, size_t left,
+                     bool failure, fri_time deadline);
+
+/* Runs what is in the inbox; true if there was something. */
+bool fri_owner_run(frun_engine *e);
+
+void fri_engine_unref(frun_engine *e);
+
+/* Any thread, lock or not: the service thread shall look again. */
+void fri_service_poke(frun_engine *e);
+frun_status fri_service_start(frun_engine *e);
+void fri_service_stop(frun_engine *e);
+
+/* Lock held: the service thread is to look for what hangs. */
+static inline void fri_engine_watch(frun_engine *e)
+{
+    if (e->watching)
+        return;
+    e->watching = true;
+    fri_service_poke(e);
+}
+
+/* Lock held: a timer, and the service thread knows of it. */
+void fri_engine_timer(frun_engine *e, struct fri_timer *t, fri_time deadline);
+
+/* May one more worker spin?  (lock held) */
+static inline bool fri_may_spin(const frun_engine *e)
+{
+    return e->busy + e->spinning + !e->owner_waiting < e->cores;
+}
+
+/* CPUs that this process may use: affinity mask and cgroup quota. */
+unsigned fri_usable_cpus(void);
+
+#endif

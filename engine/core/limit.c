@@ -1,0 +1,203 @@
+/*
+ * limit.c - seats that tasks hold while they run: licences, GPUs.
+ *
+ * Rules: all seats of a task are taken at once, or none; a task that is short
+ * of one waits at that limit, and no later task of the same limit overtakes
+ * it, so a large need is never starved.
+ */
+#include "core/scheduler.h"
+
+#include <string.h>
+
+static void limit_free(struct fri_handle *handle)
+{
+    struct fri_limit *limit = (struct fri_limit *)(void *)handle;
+    struct fri_memory m = limit->memory; /* its engine may be gone */
+
+    fri_free(&m, limit->waiting.tasks);
+    fri_free(&m, limit->seats);
+    fri_free(&m, limit->name);
+    fri_free(&m, limit);
+}
+
+static struct fri_limit *limit_new(struct fri_sched *s, const char *name,
+                                   unsigned count)
+{
+    struct fri_limit *limit = fri_alloc_zero(s->memory, sizeof *limit);
+
+    if (!limit)
+        return NULL;
+    limit->handle.kind = FRI_HANDLE_LIMIT;
+    limit->handle.free = limit_free;
+    atomic_init(&limit->handle.refs, 1);
+    if (s->memory)
+        limit->memory = *s->memory;
+    limit->sched = s;
+    limit->count = count;
+    limit->seats = fri_alloc_zero(s->memory, count * sizeof *limit->seats);
+    limit->name = fri_strdup(s->memory, name);
+    if (limit->seats && (limit->name || !name))
+        return limit;
+    limit_free(&limit->handle);
+    return NULL;
+}
+
+struct fri_limit *fri_limit_get(struct fri_sched *s, const char *name,
+                                unsigned count, bool *clash)
+{
+    struct fri_limit *limit;
+
+    *clash = false;
+    for (limit = name ? s->limits : NULL; limit; limit = limit->next) {
+        if (strcmp(limit->name, name) != 0)
+            continue;
+        *clash = limit->count != count;
+        if (*clash)
+            return NULL;
+        fri_handle_ref(&limit->handle);
+        return limit;
+    }
+    limit = limit_new(s, name, count);
+    if (limit && name) {
+        fri_handle_ref(&limit->handle); /* the list's */
+        limit->next = s->limits;
+        s->limits = limit;
+    }
+    return limit;
+}
+
+/* Named limits are found by name until the engine goes. */
+void fri_limits_free(struct fri_sched *s)
+{
+    struct fri_limit *limit;
+
+    while ((limit = s->limits) != NULL) {
+        s->limits = limit->next;
+        fri_handle_unref(&limit->handle);
+    }
+}
+
+static bool may_take(struct fri_need *need, struct frun_future *task)
+{
+    struct fri_limit *limit = need->limit;
+    struct frun_future *top = fri_heap_top(&limit->waiting);
+
+    return limit->count - limit->used >= need->count
+           && (!top || top == task || fri_task_before(task, top));
+}
+
+static void take_seats(struct fri_need *need, const struct frun_future *task)
+{
+    struct fri_limit *limit = need->limit;
+    unsigned count = need->count;
+
+    limit->used += count;
+    for (unsigned i = 0; count > 0; i++) {
+        if (limit->seats[i])
+            continue;
+        limit->seats[i] = task;
+        count--;
+    }
+}
+
+static void give_seats(struct fri_limit *limit, const struct frun_future *task)
+{
+    for (unsigned i = 0; i < limit->count; i++) {
+        if (limit->seats[i] != task)
+            continue;
+        limit->seats[i] = NULL;
+        limit->used--;
+    }
+}
+
+/* Waits at `limit`.  Those that wait elsewhere, where room was left for it,
+ * can go on. */
+static void wait_at(struct fri_limit *limit, struct frun_future *task)
+{
+    struct fri_spec *spec = task->spec;
+
+    fri_future_ref(task);
+    if (!fri_heap_push(&limit->memory, &limit->waiting, task))
+        fri_sched_no_memory(task);
+    for (size_t i = 0; i < spec->need_count; i++)
+        if (spec->needs[i].limit != limit)
+            fri_limit_kick(spec->needs[i].limit);
+    fri_future_unref(task);
+}
+
+bool fri_limits_take(struct frun_future *task)
+{
+    struct fri_spec *spec = task->spec;
+
+    for (size_t i = 0; i < spec->need_count; i++) {
+        if (may_take(&spec->needs[i], task))
+            continue;
+        wait_at(spec->needs[i].limit, task);
+        return false;
+    }
+    for (size_t i = 0; i < spec->need_count; i++)
+        take_seats(&spec->needs[i], task);
+    return true;
+}
+
+static unsigned need_of(const struct frun_future *task,
+                        const struct fri_limit *limit)
+{
+    const struct fri_spec *spec = task->spec;
+
+    for (size_t i = 0; i < spec->need_count; i++)
+        if (spec->needs[i].limit == limit)
+            return spec->needs[i].count;
+    return 0;
+}
+
+void fri_limit_kick(struct fri_limit *limit)
+{
+    unsigned left = limit->count - limit->used;
+    struct frun_future *task;
+
+    while ((task = fri_heap_top(&limit->waiting)) != NULL) {
+        unsigned need = fri_is_final(task) ? 0 : need_of(task, limit);
+
+        if (need > left)
+            return;
+        left -= need;
+        fri_heap_pop(&limit->waiting);
+        fri_sched_again(task);
+    }
+}
+
+void fri_limits_kick(struct fri_spec *spec)
+{
+    for (size_t i = 0; i < spec->need_count; i++)
+        fri_limit_kick(spec->needs[i].limit);
+}
+
+void fri_limits_release(struct frun_future *task)
+{
+    struct fri_spec *spec = task->spec;
+
+    for (size_t i = 0; i < spec->need_count; i++)
+        give_seats(spec->needs[i].limit, task);
+    fri_limits_kick(spec);
+}
+
+static unsigned seat_in(const struct fri_limit *limit,
+                        const struct frun_future *task)
+{
+    for (unsigned i = 0; i < limit->count; i++)
+        if (limit->seats[i] == task)
+            return i + 1;
+    return 0;
+}
+
+unsigned fri_limit_seat(const struct frun_future *task, const char *name)
+{
+    for (size_t i = 0; i < task->spec->need_count; i++) {
+        const struct fri_limit *limit = task->spec->needs[i].limit;
+
+        if (limit->name && strcmp(limit->name, name) == 0)
+            return seat_in(limit, task);
+    }
+    return 0;
+}

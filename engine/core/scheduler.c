@@ -1,0 +1,319 @@
+#include "core/settle.h"
+
+#include "core/range.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void fri_sched_init(struct fri_sched *s, const struct fri_memory *m,
+                    fri_time (*clock)(void *user), void *user)
+{
+    memset(s, 0, sizeof *s);
+    s->memory = m;
+    s->clock = clock;
+    s->clock_user = user;
+    s->epoch = clock(user);
+    s->timers.memory = m;
+    s->settling_end = &s->settling;
+}
+
+void fri_sched_free(struct fri_sched *s)
+{
+    fri_limits_free(s);
+    fri_slabs_free(s);
+    fri_timers_free(&s->timers);
+}
+
+fri_time fri_sched_tick(struct fri_sched *s)
+{
+    return s->timers.count > 0 ? fri_timers_run(&s->timers, fri_sched_now(s))
+                               : FRI_NEVER;
+}
+
+/* ---- submitting ------------------------------------------------------- */
+
+void fri_sched_ready(struct frun_future *task, bool tell)
+{
+    struct fri_lane *lane = task->spec->lane;
+
+    if (lane->broken) {
+        fri_sched_fail(task, FRI_FAILED, fri_lane_broken_error(lane));
+        return;
+    }
+    if (task->counted && !fri_range_ready(task->data.range)) {
+        fri_range_check(task, fri_sched_now(lane->sched)); /* no items */
+        return;
+    }
+    atomic_store_explicit(&task->state, FRI_PENDING, memory_order_release);
+    if (!fri_lane_push(lane, task))
+        fri_sched_no_memory(task);
+    else if (tell && lane->hooks)
+        lane->hooks->ready(lane, 1);
+}
+
+void fri_sched_again(struct frun_future *task)
+{
+    task->queued = 0;
+    if (fri_is_final(task))
+        fri_future_unref(task);
+    else
+        fri_sched_ready(task, true);
+}
+
+static struct fri_error *dependency_error(const struct frun_future *task,
+                                          struct frun_future *on)
+{
+    bool cancelled = fri_state(on) == FRI_CANCELLED;
+    char name[32], text[256];
+
+    snprintf(text, sizeof text, "%.200s, which it waits for, %s",
+             fri_task_name(on, name), cancelled ? "was cancelled" : "failed");
+    return fri_error_new(task->spec->lane->sched->memory, FRUN_EDEPENDENCY,
+                         text, NULL,
+                         on->holds == FRI_ERROR ? on->data.error : NULL);
+}
+
+/* `task` waits for w->future, which is final now. */
+static void dependency_done(struct fri_waiter *w)
+{
+    struct frun_future *task = w->dependant;
+
+    if (task->unmet == 0)
+        return; /* it has failed already, through another */
+    if (fri_state(w->future) != FRI_DONE) {
+        task->unmet = 0;
+        fri_sched_fail(task, FRI_FAILED, dependency_error(task, w->future));
+    } else if (--task->unmet == 0) {
+        fri_sched_ready(task, true);
+    }
+}
+
+bool fri_task_after(struct frun_future *task,
+                    struct frun_future *const *futures, size_t n)
+{
+    struct fri_extra *x = fri_task_extra(task);
+    struct fri_waiter *after;
+
+    if (!x || n > UINT32_MAX / 2 - x->after_count)
+        return false;
+    after = fri_realloc(task->spec->lane->sched->memory, x->after,
+                        (x->after_count + n) * sizeof *after);
+    if (!after)
+        return false;
+    x->after = after;
+    for (size_t i = 0; i < n; i++) {
+        struct fri_waiter *w = &after[x->after_count++];
+
+        *w = (struct fri_waiter){ .future = fri_future_ref(futures[i]),
+                                  .fire = dependency_done };
+        w->dependant = task;
+    }
+    return true;
+}
+
+/* Links the task to what it waits for; it fails at once if one has. */
+static void await_dependencies(struct frun_future *task, bool tell)
+{
+    struct fri_extra *x = task->extra;
+
+    atomic_store_explicit(&task->state, FRI_WAITING, memory_order_release);
+    for (uint32_t i = 0; i < x->after_count; i++) {
+        struct frun_future *f = x->after[i].future;
+
+        if (!fri_is_final(f)) {
+            task->unmet++;
+            fri_waiter_link(&x->after[i], &f->waiters);
+        } else if (fri_state(f) != FRI_DONE) {
+            task->unmet = 0;
+            fri_sched_fail(task, FRI_FAILED, dependency_error(task, f));
+            return;
+        }
+    }
+    if (task->unmet == 0)
+        fri_sched_ready(task, tell);
+}
+
+void fri_sched_submit(struct frun_future *task, bool tell)
+{
+    struct fri_lane *lane = task->spec->lane;
+    struct fri_sched *s = lane->sched;
+
+    fri_future_ref(task); /* the engine's, until it is final */
+    task->submitted = fri_sched_now(s);
+    task->counted = task->holds == FRI_RANGE;
+    lane->unfinished += task->counted ? task->data.range->count : 1;
+    if (s->observers)
+        fri_sched_observe(s, FRI_SUBMITTED, task, task->submitted);
+    if (task->extra && task->extra->after_count > 0)
+        await_dependencies(task, tell);
+    else
+        fri_sched_ready(task, tell);
+}
+
+/* ---- running ---------------------------------------------------------- */
+
+static bool take_slice(struct fri_lane *lane, struct frun_future *task,
+                       struct fri_slice *slice)
+{
+    struct fri_range *r = task->data.range;
+    bool ready = fri_range_ready(r);
+
+    if (ready)
+        fri_range_take(r, &slice->first, &slice->end);
+    if (!fri_range_ready(r)) {
+        fri_lane_pop(lane, task);
+        task->queued = 0;
+    }
+    return ready;
+}
+
+/* A task that was taken keeps `queued`, so that the engine's reference stays
+ * until the worker hands it back, whatever happens meanwhile. */
+static bool take_one(struct fri_lane *lane, struct frun_future *best,
+                     struct fri_slice *slice)
+{
+    *slice = (struct fri_slice){ .task = best };
+    if (best->counted)
+        return take_slice(lane, best, slice);
+    fri_lane_pop(lane, best);
+    return best->spec->need_count == 0 || fri_limits_take(best);
+}
+
+size_t fri_sched_take(struct fri_lane *lane, size_t max,
+                      struct fri_slice *slices)
+{
+    struct frun_future *best;
+    size_t n = 0;
+
+    while (n < max && (best = fri_lane_best(lane)) != NULL) {
+        /* A batch must not hold seats, or part of a range, for later. */
+        bool alone = best->counted || best->spec->need_count > 0;
+
+        if (fri_is_final(best)) {
+            fri_lane_purge(lane);
+            continue;
+        }
+        if (alone && n > 0)
+            break;
+        n += take_one(lane, best, &slices[n]);
+        if (alone && n > 0)
+            break;
+    }
+    return n;
+}
+
+bool fri_task_begin(struct frun_future *task, unsigned worker, fri_time now)
+{
+    uint8_t pending = FRI_PENDING;
+
+    if (!atomic_compare_exchange_strong_explicit(
+            &task->state, &pending, FRI_RUNNING, memory_order_acq_rel,
+            memory_order_acquire))
+        return task->counted && pending == FRI_RUNNING;
+    atomic_store_explicit(&task->worker, (uint16_t)worker,
+                          memory_order_relaxed);
+    atomic_store_explicit(&task->started, now, memory_order_relaxed);
+    atomic_fetch_add_explicit(&task->attempts, 1, memory_order_relaxed);
+    return true;
+}
+
+void fri_sched_started(struct frun_future *task, fri_time now)
+{
+    fri_sched_observe(task->spec->lane->sched, FRI_STARTED, task, now);
+}
+
+/* A stop that was promised holds, whatever the task has come to since. */
+static void keep_promise(struct frun_future *task, struct fri_data *outcome)
+{
+    const struct fri_memory *m = task->spec->lane->sched->memory;
+
+    fri_data_free(outcome);
+    outcome->holds = FRI_ERROR;
+    outcome->error = fri_error_new(m, FRUN_ECANCELLED, NULL, NULL, NULL);
+}
+
+static enum fri_task_state state_of(frun_status status)
+{
+    if (status == FRUN_OK)
+        return FRI_DONE;
+    return status == FRUN_ECANCELLED ? FRI_CANCELLED : FRI_FAILED;
+}
+
+static frun_status status_of(const struct fri_data *outcome)
+{
+    if (outcome->holds != FRI_ERROR)
+        return FRUN_OK;
+    return outcome->error ? outcome->error->public.status : FRUN_ENOMEM;
+}
+
+void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
+                      fri_time now)
+{
+    struct fri_lane *lane = task->spec->lane;
+    frun_status status = status_of(outcome);
+    bool stopped = atomic_load(&task->stopping) == FRI_STOPPED;
+
+    task->queued = 0;
+    if (task->spec->need_count)
+        fri_limits_release(task);
+    if (stopped && status != FRUN_ECANCELLED) {
+        status = FRUN_ECANCELLED;
+        keep_promise(task, outcome);
+    }
+    if (status != FRUN_OK && fri_retry_wanted(task, status)) {
+        if (lane->sched->observers)
+            fri_sched_observe(lane->sched, FRI_RETRIED, task, now);
+        if (fri_retry_start(task, now)) {
+            lane->retried++;
+            fri_data_free(outcome);
+            return;
+        }
+    }
+    task->finished = now;
+    fri_sched_settle_with(task, state_of(status), outcome);
+}
+
+void fri_sched_return(struct frun_future *task)
+{
+    task->queued = 0;
+    if (task->spec->need_count)
+        fri_limits_release(task);
+    if (fri_is_final(task))
+        fri_future_unref(task);
+    else
+        fri_sched_ready(task, true);
+}
+
+/* ---- cancelling ------------------------------------------------------- */
+
+static bool ask_to_stop(struct frun_future *task)
+{
+    struct fri_lane *lane = task->spec->lane;
+    bool stopped = lane->hooks && lane->hooks->stop
+                   && lane->hooks->stop(lane, task);
+
+    if (atomic_load(&task->stopping) != FRI_STOPPED)
+        atomic_store(&task->stopping, stopped ? FRI_STOPPED : FRI_ASKED);
+    return atomic_load(&task->stopping) == FRI_STOPPED;
+}
+
+bool fri_sched_cancel(struct frun_future *task, struct fri_error *cause)
+{
+    struct fri_sched *s = task->spec->lane->sched;
+    uint8_t pending = FRI_PENDING;
+
+    if (fri_is_final(task))
+        return fri_state(task) == FRI_CANCELLED;
+    /* WAITING makes the begin of the worker that has it fail. */
+    if (!task->counted)
+        atomic_compare_exchange_strong(&task->state, &pending, FRI_WAITING);
+    if (!task->counted && fri_state(task) == FRI_RUNNING)
+        return ask_to_stop(task);
+    if (task->counted && task->data.range->failed)
+        return false;
+    task->unmet = 0;
+    fri_sched_fail(task, FRI_CANCELLED,
+                   fri_error_new(s->memory, FRUN_ECANCELLED, NULL, NULL,
+                                 cause));
+    return true;
+}

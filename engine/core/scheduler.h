@@ -1,0 +1,243 @@
+/*
+ * scheduler.h - which task runs next, and what becomes of it.
+ *
+ * A state machine without threads: whoever holds the engine's lock calls it,
+ * its clock and the starting of work are injected (fri_lane_hooks), so a test
+ * drives it with a clock of its own.
+ *
+ *     NEW -> WAITING (dependencies) -> PENDING -> RUNNING -> final
+ *            ^------------- retry -----------------'
+ *
+ * Rules.
+ *  1. Everything here is under the engine's lock, except fri_task_begin and
+ *     the freeing of records.
+ *  2. Nothing here calls out but hooks, observers and wakes; they are called
+ *     under the lock, must be short, and must not call back.
+ *  3. Settling never recurses: a chain of 100,000 dependants that fail is
+ *     worked off from a list.
+ *  4. A task is in one queue at most: its lane's, or its limit's.  Cancelled
+ *     tasks stay in a queue until they are met there.
+ *  5. The order is: higher priority, then smaller id; also for tasks that
+ *     come back from a limit or a retry.
+ */
+#ifndef FRI_SCHEDULER_H
+#define FRI_SCHEDULER_H
+
+#include "core/task.h"
+#include "core/timer.h"
+#include "core/wait.h"
+
+struct fri_lane;
+struct fri_limit;
+
+enum fri_event {
+    FRI_SUBMITTED,
+    FRI_STARTED,
+    FRI_RETRIED, /* an attempt failed and will be made again */
+    FRI_FINISHED
+};
+
+/* Somebody who watches: report, progress, journal.  Called under the lock. */
+struct fri_observer {
+    struct fri_observer *next;
+    void (*event)(struct fri_observer *o, enum fri_event event,
+                  struct frun_future *task, fri_time now);
+};
+
+struct fri_sched {
+    const struct fri_memory *memory;
+    fri_time (*clock)(void *user);
+    void *clock_user;
+    fri_time epoch; /* what infos count from */
+    struct fri_timers timers;
+    _Atomic(struct fri_observer *) observers; /* changed under the lock */
+    struct frun_future *free;              /* records to use again */
+    _Atomic(struct frun_future *) dropped; /* freed without the lock */
+    struct fri_slab *slabs;
+    struct frun_future *settling, **settling_end;
+    bool in_settle;
+    void (*freed)(void *user); /* a record was freed; any thread, no lock */
+    void (*timer_set)(void *user, fri_time deadline); /* lock held */
+    void *user;
+    struct fri_limit *limits; /* the named ones */
+    uint64_t last_id;
+};
+
+/* How a pool learns that there is work for it. */
+struct fri_lane_hooks {
+    /* `count` more tasks are ready. */
+    void (*ready)(struct fri_lane *lane, size_t count);
+    /* The last pending task is final. */
+    void (*idle)(struct fri_lane *lane);
+    /* A task that runs is to stop; false when it cannot be stopped. */
+    bool (*stop)(struct fri_lane *lane, struct frun_future *task);
+    /* A spec needs the lane to stay, and does so no more.  Any thread, no
+     * lock. */
+    void (*hold)(struct fri_lane *lane);
+    void (*release)(struct fri_lane *lane);
+};
+
+/* The scheduler's part of a pool. */
+struct fri_lane {
+    struct fri_sched *sched;
+    const struct fri_lane_hooks *hooks;
+    const char *name;
+    struct frun_future *first, **last; /* priority 0, in the order of ids */
+    uint64_t last_id;                  /* of the list's last */
+    struct fri_heap {                  /* all others */
+        struct frun_future **tasks;
+        size_t count, capacity;
+    } heap;
+    atomic_size_t ready; /* tasks and unbegun ranges in the queue */
+    uint64_t unfinished; /* submitted and not final */
+    uint64_t done, failed, cancelled, retried, crashed, lost;
+    uint32_t task_ns;    /* mean time of a task lately, 0: not known */
+    unsigned workers;    /* how many run at once, for the size of chunks */
+    bool closed;         /* takes no more tasks */
+    bool broken;         /* no worker can be had: all tasks fail with `why` */
+    struct fri_error *why; /* NULL: out of memory */
+};
+
+void fri_sched_init(struct fri_sched *s, const struct fri_memory *m,
+                    fri_time (*clock)(void *user), void *user);
+void fri_sched_free(struct fri_sched *s);
+
+/* Records that somebody still holds. */
+uint64_t fri_sched_alive(struct fri_sched *s);
+
+void fri_lane_init(struct fri_lane *lane, struct fri_sched *s,
+                   const struct fri_lane_hooks *hooks, unsigned workers);
+void fri_lane_free(struct fri_lane *lane);
+
+/* A new record of one reference, the caller's; takes a reference of `spec`.
+ * The caller fills key, data, extra, then submits or unrefs it. */
+struct frun_future *fri_task_new(struct fri_sched *s, struct fri_spec *spec);
+
+/* A spec of one reference with the policy's fields (NULL: defaults). */
+struct fri_spec *fri_spec_new(struct fri_lane *lane,
+                              const frun_policy *policy);
+void fri_spec_unref(struct fri_spec *spec);
+
+/* What few tasks have, made when it is first wanted; NULL: out of memory. */
+struct fri_extra *fri_task_extra(struct frun_future *task);
+
+/* Makes `task` wait for n futures, a reference to each taken; before submit.
+ * False: out of memory. */
+bool fri_task_after(struct frun_future *task,
+                    struct frun_future *const *futures, size_t n);
+
+/* Hands the task to its lane; cannot fail.  `tell` false: the caller calls
+ * hooks->ready itself, once for many. */
+void fri_sched_submit(struct frun_future *task, bool tell);
+
+/* Up to `max` slices for one worker; 0 when nothing can run.  Seats are taken;
+ * the state is still PENDING.  What holds seats, or is part of a range, comes
+ * alone. */
+size_t fri_sched_take(struct fri_lane *lane, size_t max,
+                      struct fri_slice *slices);
+
+/* Without the lock: the worker begins the task now.  False: it was cancelled;
+ * the worker leaves it alone. */
+bool fri_task_begin(struct frun_future *task, unsigned worker, fri_time now);
+
+/* Tells the observers that it has begun; the worker calls it if there are any. */
+void fri_sched_started(struct frun_future *task, fri_time now);
+
+/* The attempt ended with `outcome` (taken); data.error is a failure. */
+void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
+                      fri_time now);
+
+/* Items [first, end) of a range are done; `failed`: item `end` is not, for
+ * that reason (taken; NULL: out of memory). */
+void fri_sched_finish_slice(const struct fri_slice *slice, bool failed,
+                            struct fri_error *failure, fri_time now);
+
+/* Items of a slice that were not begun go back into their range. */
+void fri_sched_give_back(const struct fri_slice *slice);
+
+/* Gives back what was taken and not begun; also what fri_task_begin refused. */
+void fri_sched_return(struct frun_future *task);
+
+/* Says in an error, still the caller's alone, which task failed. */
+void fri_sched_name_error(struct frun_future *task, struct fri_error *error);
+
+/* A task that no lane runs (an async function): it runs from now on, and
+ * ends with fri_sched_settle_now. */
+void fri_sched_adopt(struct frun_future *task);
+
+void fri_sched_settle_now(struct frun_future *task, struct fri_data *outcome);
+
+/* True if the outcome will be "cancelled".  cause may be NULL. */
+bool fri_sched_cancel(struct frun_future *task, struct fri_error *cause);
+
+/* Cancels all of the lane that has not begun, and asks the rest to stop. */
+void fri_lane_cancel(struct fri_lane *lane);
+
+/* Fails all that has not begun with `error` (taken; NULL: out of memory), and
+ * what comes later too.  May be called by hooks->ready. */
+void fri_lane_break(struct fri_lane *lane, struct fri_error *error);
+
+/* Lets go of cancelled tasks that stand first in the queue: of all, once the
+ * lane is idle. */
+void fri_lane_purge(struct fri_lane *lane);
+
+/* Runs timers; the next deadline. */
+fri_time fri_sched_tick(struct fri_sched *s);
+
+/* ---- limits (limit.c) ------------------------------------------------- */
+
+struct fri_need {
+    struct fri_limit *limit; /* a reference */
+    unsigned count;
+};
+
+struct fri_limit {
+    struct fri_handle handle; /* FRI_HANDLE_LIMIT */
+    struct fri_sched *sched;
+    struct fri_limit *next; /* among the named */
+    char *name;             /* NULL: anonymous */
+    unsigned count, used;
+    const struct frun_future **seats; /* who sits there, or NULL */
+    struct fri_memory memory;
+    struct fri_heap waiting;
+};
+
+/* The limit of that name, or a new one; a reference.  NULL: out of memory, or
+ * (*clash true) it is open with another count. */
+struct fri_limit *fri_limit_get(struct fri_sched *s, const char *name,
+                                unsigned count, bool *clash);
+
+/* All seats of the task, or none: then it waits in the queue of the first
+ * limit that is short. */
+bool fri_limits_take(struct frun_future *task);
+void fri_limits_release(struct frun_future *task);
+
+/* The task's first seat of that limit, from 1; 0: it holds none. */
+unsigned fri_limit_seat(const struct frun_future *task, const char *name);
+
+/* Sends those that can have seats now back to their lanes, in order. */
+void fri_limit_kick(struct fri_limit *limit);
+void fri_limits_kick(struct fri_spec *spec); /* all that it needs */
+void fri_limits_free(struct fri_sched *s);
+
+/* For limit.c: the task comes back to its lane; it could not be queued. */
+void fri_sched_again(struct frun_future *task);
+void fri_sched_no_memory(struct frun_future *task);
+
+/* ---- a heap of tasks, best first (queue.c) ---------------------------- */
+
+bool fri_task_before(const struct frun_future *a, const struct frun_future *b);
+bool fri_heap_push(const struct fri_memory *m, struct fri_heap *h,
+                   struct frun_future *task);
+struct frun_future *fri_heap_pop(struct fri_heap *h);
+static inline struct frun_future *fri_heap_top(const struct fri_heap *h)
+{
+    return h->count ? h->tasks[0] : NULL;
+}
+
+/* Queueing in a lane; push is false when memory ran out. */
+bool fri_lane_push(struct fri_lane *lane, struct frun_future *task);
+struct frun_future *fri_lane_best(const struct fri_lane *lane);
+void fri_lane_pop(struct fri_lane *lane, struct frun_future *best);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * service.c - the thread that keeps work going whatever the owner does.
+ *
+ * `service_poked` says that service_fd is, or will at once be, readable; the
+ * thread reads the descriptor first and clears the flag after, so a poke that
+ * finds the flag set has been made before the thread looks again.
+ */
+#define _GNU_SOURCE
+#include "core/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+    TICK = 100000000, /* ns */
+    WATCH = 500000    /* ns: watching then takes below 1 % of a core */
+};
+
+/* ---- threads ---------------------------------------------------------- */
+
+int fri_event_open(void)
+{
+    return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+int fri_thread_start(pthread_t *thread, size_t stack, void *(*run)(void *),
+                     void *user)
+{
+    pthread_attr_t attr;
+    sigset_t all, old;
+    int failed;
+
+    if (pthread_attr_init(&attr) != 0)
+        return ENOMEM;
+    if (stack > 0)
+        pthread_attr_setstacksize(&attr, stack);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    failed = pthread_create(thread, &attr, run, user);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    return failed;
+}
+
+enum {
+    SPIN = 10000, /* ns: a wake of a sleeping thread costs as much */
+    PAUSES = 8    /* between two looks at the clock */
+};
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void fri_spin(const atomic_uint *signal, unsigned seen)
+{
+    fri_time until = fri_now() + SPIN;
+
+    do {
+        for (int i = 0; i < PAUSES; i++) {
+            if (atomic_load_explicit(signal, memory_order_acquire) != seen)
+                return;
+            pause_cpu();
+        }
+    } while (fri_now() < until);
+}
+
+/* ---- the service thread ----------------------------------------------- */
+
+void fri_service_poke(frun_engine *e)
+{
+    uint64_t one = 1;
+
+    if (e->service_fd < 0 || atomic_exchange(&e->service_poked, true))
+        return;
+    if (write(e->service_fd, &one, sizeof one) < 0)
+        atomic_store(&e->service_poked, false);
+}
+
+void fri_engine_timer(frun_engine *e, struct fri_timer *t, fri_time deadline)
+{
+    fri_timer_set(&e->sched.timers, t, deadline);
+    if (deadline < e->service_wake)
+        fri_service_poke(e);
+}
+
+static void rest(frun_engine *e, fri_time until)
+{
+    struct pollfd p = { .fd = e->service_fd, .events = POLLIN };
+    fri_time left = until == FRI_NEVER ? 0 : until - fri_now();
+    struct timespec t = { .tv_sec = (time_t)(left / FRI_SECOND),
+                          .tv_nsec = (long)(left % FRI_SECOND) };
+    uint64_t count;
+
+    if (left < 0 || ppoll(&p, 1, until == FRI_NEVER ? NULL : &t, NULL) <= 0)
+        return;
+    if (read(e->service_fd, &count, sizeof count) > 0)
+        atomic_exchange(&e->service_poked, false);
+}
+
+/* Lock held: does what is due; until when it may rest. */
+static fri_time serve_once(frun_engine *e)
+{
+    fri_time next = fri_sched_tick(&e->sched), now;
+
+    if (e->pools_ops) {
+        e->pools_ops->reap(e);
+        e->watching = e->watching && e->pools_ops->watch(e);
+    }
+    if (!e->tick && !e->watching)
+        return next;
+    now = fri_now();
+    if (e->watching && next > now + WATCH)
+        next = now + WATCH;
+    if (e->tick && next > now + TICK)
+        next = now + TICK;
+    return next;
+}
+
+static void *serve(void *user)
+{
+    frun_engine *e = user;
+    bool stop = false;
+
+    pthread_setname_np(pthread_self(), "flowrun");
+    prctl(PR_SET_TIMERSLACK, 1UL); /* retries come 50 us sooner */
+    while (!stop) {
+        fri_time next;
+
+        fri_lock(e);
+        next = e->service_wake = serve_once(e);
+        stop = e->service_stop;
+        fri_unlock(e);
+        if (e->tick)
+            e->tick(e->tick_user);
+        if (!stop)
+            rest(e, next);
+    }
+    return NULL;
+}
+
+frun_status fri_service_start(frun_engine *e)
+{
+    int failed;
+
+    if (e->service_running)
+        return FRUN_OK;
+    e->service_stop = false;
+    e->service_fd = fri_event_open();
+    if (e->service_fd < 0)
+        return fri_fail(e, FRUN_ERESOURCE, "no descriptor: %s",
+                        strerror(errno));
+    failed = fri_thread_start(&e->service, 0, serve, e);
+    if (failed) {
+        close(e->service_fd);
+        e->service_fd = -1;
+        return fri_fail(e, FRUN_ERESOURCE, "no thread: %s", strerror(failed));
+    }
+    e->service_running = true;
+    return FRUN_OK;
+}
+
+void fri_service_stop(frun_engine *e)
+{
+    if (!e->service_running)
+        return;
+    fri_lock(e);
+    e->service_stop = true;
+    fri_unlock(e);
+    fri_service_poke(e);
+    pthread_join(e->service, NULL);
+    e->service_running = false;
+    close(e->service_fd);
+    e->service_fd = -1;
+}

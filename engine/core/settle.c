@@ -1,0 +1,175 @@
+/*
+ * settle.c - how a task ends.
+ *
+ * Rule 3 of scheduler.h: what fails because of a task that is being settled
+ * is put on a list (by its `next`: it is in no queue) and worked off after
+ * it.  Until then its state is not final, but its `unmet` is 0, which keeps
+ * other dependencies from ending it again.
+ */
+#include "core/settle.h"
+
+#include "core/range.h"
+
+void fri_sched_observe(struct fri_sched *s, enum fri_event event,
+                       struct frun_future *task, fri_time now)
+{
+    for (struct fri_observer *o = s->observers; o; o = o->next)
+        o->event(o, event, task, now);
+}
+
+void fri_sched_name_error(struct frun_future *task, struct fri_error *error)
+{
+    char text[32];
+    const struct fri_memory *m = task->spec->lane->sched->memory;
+
+    if (!error || error->task)
+        return;
+    error->task = fri_strdup(m, fri_task_name(task, text));
+    if (!error->pool)
+        error->pool = fri_strdup(m, task->spec->lane->name);
+    error->public.task = error->task;
+    error->public.attempts = task->attempts;
+    if (error->number_key || error->key)
+        return;
+    if (task->key_kind == FRI_KEY_NUMBER) {
+        error->number_key = true;
+        error->key_number = task->key.number;
+    } else if (task->key_kind == FRI_KEY_MESSAGE) {
+        error->key = fri_message_ref(task->key.message);
+    }
+}
+
+void fri_lane_count(struct fri_lane *lane, enum fri_task_state state,
+                    uint64_t items)
+{
+    if (state == FRI_DONE)
+        lane->done += items;
+    else if (state == FRI_CANCELLED)
+        lane->cancelled += items;
+    else
+        lane->failed += items;
+    lane->unfinished -= items;
+}
+
+static bool has_crashed(const struct frun_future *task)
+{
+    return task->holds == FRI_ERROR && task->data.error
+           && task->data.error->public.status == FRUN_ECRASHED;
+}
+
+/* The engine's reference goes now, or when the task is met in its queue.  It
+ * may have stood in the way of others at a limit. */
+static void let_go(struct frun_future *task)
+{
+    struct fri_spec *spec = task->spec;
+    bool limits = spec->need_count > 0;
+
+    if (limits)
+        atomic_fetch_add_explicit(&spec->refs, 1, memory_order_relaxed);
+    if (!task->queued)
+        fri_future_unref(task);
+    if (!limits)
+        return;
+    fri_limits_kick(spec);
+    fri_spec_unref(spec);
+}
+
+static void settle_one(struct fri_sched *s, struct frun_future *task)
+{
+    struct fri_lane *lane = task->spec->lane;
+    struct fri_extra *x = task->extra;
+    enum fri_task_state state = task->goal;
+
+    if (x) {
+        fri_task_drop_after(task);
+        fri_retry_stop(s, x->retry);
+    }
+    if (!task->finished)
+        task->finished = fri_sched_now(s);
+    if (!task->counted)
+        fri_lane_count(lane, state, 1);
+    if (state == FRI_FAILED && has_crashed(task))
+        lane->crashed++;
+    atomic_store_explicit(&task->state, task->goal, memory_order_release);
+    if (s->observers)
+        fri_sched_observe(s, FRI_FINISHED, task, task->finished);
+    fri_waiters_fire(&task->waiters);
+    let_go(task);
+    if (lane->unfinished == 0 && lane->hooks && lane->hooks->idle)
+        lane->hooks->idle(lane);
+}
+
+void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
+{
+    struct fri_sched *s = task->spec->lane->sched;
+
+    task->goal = (uint8_t)(state & 15);
+    if (s->in_settle) {
+        task->next = NULL;
+        *s->settling_end = task;
+        s->settling_end = &task->next;
+        return;
+    }
+    s->in_settle = true;
+    settle_one(s, task);
+    while ((task = s->settling) != NULL) {
+        s->settling = task->next;
+        if (!s->settling)
+            s->settling_end = &s->settling;
+        settle_one(s, task);
+    }
+    s->in_settle = false;
+}
+
+void fri_sched_settle_with(struct frun_future *task, enum fri_task_state state,
+                           struct fri_data *outcome)
+{
+    if (outcome->holds == FRI_ERROR)
+        fri_sched_name_error(task, outcome->error);
+    fri_task_put(task, outcome);
+    fri_sched_settle(task, state);
+}
+
+void fri_sched_fail(struct frun_future *task, enum fri_task_state state,
+                    struct fri_error *error)
+{
+    struct fri_data outcome = { .error = error, .holds = FRI_ERROR };
+
+    if (task->holds == FRI_RANGE)
+        fri_range_end(task, state, error,
+                      fri_sched_now(task->spec->lane->sched));
+    else
+        fri_sched_settle_with(task, state, &outcome);
+}
+
+void fri_sched_no_memory(struct frun_future *task)
+{
+    task->queued = 0;
+    fri_sched_fail(task, FRI_FAILED, NULL);
+}
+
+void fri_sched_adopt(struct frun_future *task)
+{
+    struct fri_lane *lane = task->spec->lane;
+    struct fri_sched *s = lane->sched;
+
+    fri_future_ref(task);
+    task->submitted = fri_sched_now(s);
+    atomic_store(&task->started, task->submitted);
+    lane->unfinished++;
+    atomic_store_explicit(&task->state, FRI_RUNNING, memory_order_release);
+    if (s->observers)
+        fri_sched_observe(s, FRI_SUBMITTED, task, task->submitted);
+}
+
+void fri_sched_settle_now(struct frun_future *task, struct fri_data *outcome)
+{
+    enum fri_task_state state = FRI_DONE;
+
+    if (outcome->holds == FRI_ERROR)
+        state = outcome->error
+                        && outcome->error->public.status == FRUN_ECANCELLED
+                    ? FRI_CANCELLED
+                    : FRI_FAILED;
+    fri_sched_settle_with(task, state, outcome);
+}

@@ -1,0 +1,63 @@
+/*
+ * settle.h - what the scheduler's own files share: how a task ends.
+ */
+#ifndef FRI_SETTLE_H
+#define FRI_SETTLE_H
+
+#include "core/scheduler.h"
+
+void fri_sched_observe(struct fri_sched *s, enum fri_event event,
+                       struct frun_future *task, fri_time now);
+
+/* Makes the state final; `data` is in place.  The caller may hold the only
+ * other reference: the task may be gone afterwards. */
+void fri_sched_settle(struct frun_future *task, enum fri_task_state state);
+
+/* The same with an outcome (taken), an error of it being named. */
+void fri_sched_settle_with(struct frun_future *task, enum fri_task_state state,
+                           struct fri_data *outcome);
+
+/* Ends what is in no worker's hand, a range too, with an error (taken; NULL:
+ * out of memory). */
+void fri_sched_fail(struct frun_future *task, enum fri_task_state state,
+                    struct fri_error *error);
+
+/* Into the queue of its lane; `tell`: call hooks->ready. */
+void fri_sched_ready(struct frun_future *task, bool tell);
+
+/* Names the task in its error, which is still ours alone. */
+void fri_sched_name_error(struct frun_future *task, struct fri_error *error);
+
+/* Ends a range (slices.c): no more items are handed out, and it is settled
+ * when no slice is out.  Taken; the first end is the one that counts. */
+void fri_range_end(struct frun_future *task, enum fri_task_state state,
+                   struct fri_error *error, fri_time now);
+
+/* Settles the range when no slice is out and nothing more will be. */
+void fri_range_check(struct frun_future *task, fri_time now);
+
+/* Items of one task that ended in `state`. */
+void fri_lane_count(struct fri_lane *lane, enum fri_task_state state,
+                    uint64_t items);
+
+/* Its own copy of the error that broke the lane. */
+struct fri_error *fri_lane_broken_error(const struct fri_lane *lane);
+
+/* retry.c: should the task be tried again?  Starts that, now or later; false:
+ * out of memory.  Stops the timer (NULL: none). */
+bool fri_retry_wanted(const struct frun_future *task, frun_status status);
+bool fri_retry_start(struct frun_future *task, fri_time now);
+void fri_retry_stop(struct fri_sched *s, struct fri_retry *retry);
+
+/* task.c */
+void fri_task_drop_after(struct frun_future *task);
+void fri_lane_each(struct fri_lane *lane,
+                   void (*fn)(struct frun_future *task));
+void fri_slabs_free(struct fri_sched *s);
+
+static inline fri_time fri_sched_now(const struct fri_sched *s)
+{
+    return s->clock(s->clock_user);
+}
+
+#endif

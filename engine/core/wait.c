@@ -1,0 +1,269 @@
+#include "core/wait.h"
+
+#include "core/engine.h"
+
+void fri_waiter_link(struct fri_waiter *w, struct fri_waiter **list)
+{
+    w->next = *list;
+    if (w->next)
+        w->next->link = &w->next;
+    w->link = list;
+    *list = w;
+}
+
+void fri_waiter_remove(struct fri_waiter *w)
+{
+    if (!w->link)
+        return;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->link = NULL;
+}
+
+/* Those that came first are at the end of the list. */
+static void reverse(struct fri_waiter **list)
+{
+    struct fri_waiter *w = *list, *next;
+
+    for (*list = NULL; w; w = next) {
+        next = w->next;
+        fri_waiter_link(w, list);
+    }
+}
+
+void fri_waiters_fire(struct fri_waiter **list)
+{
+    struct fri_waiter *w = *list;
+
+    if (w && w->next)
+        reverse(list);
+    while ((w = *list) != NULL) {
+        fri_waiter_remove(w);
+        w->fire(w);
+    }
+}
+
+/* ---- sets ------------------------------------------------------------- */
+
+static bool enough(const struct fri_set *set)
+{
+    return set->left <= set->want || (set->want_failure && set->failed);
+}
+
+static void satisfy(struct fri_set *set)
+{
+    set->armed = false;
+    fri_timer_stop(&set->engine->sched.timers, &set->timer);
+    atomic_store_explicit(&set->satisfied, true, memory_order_release);
+    set->wake(set);
+}
+
+static void note(struct fri_set *set, const struct fri_waiter *w)
+{
+    set->left--;
+    if (w->future && fri_state(w->future) != FRI_DONE)
+        set->failed = true;
+}
+
+static void fire(struct fri_waiter *w)
+{
+    struct fri_set *set = w->set;
+
+    w->after = NULL;
+    *set->fired_end = w;
+    set->fired_end = &w->after;
+    note(set, w);
+    if (set->armed && enough(set))
+        satisfy(set);
+}
+
+static void expire(struct fri_timer *timer, fri_time now)
+{
+    struct fri_set *set = (struct fri_set *)((char *)timer
+                                             - offsetof(struct fri_set, timer));
+
+    (void)now;
+    set->timed_out = true;
+    satisfy(set);
+}
+
+static struct fri_waiter *merge(struct fri_waiter *a, struct fri_waiter *b)
+{
+    struct fri_waiter *first = NULL, **end = &first;
+
+    while (a && b) {
+        struct fri_waiter **less
+            = b->future->finished < a->future->finished ? &b : &a;
+
+        *end = *less;
+        end = &(*less)->after;
+        *less = *end;
+    }
+    *end = a ? a : b;
+    return first;
+}
+
+/* Those that were done before the wait began come in the order in which they
+ * were done, too. */
+static struct fri_waiter *sort(struct fri_waiter *list)
+{
+    struct fri_waiter *half = list, *end = list, *rest;
+
+    if (!list || !list->after)
+        return list;
+    while ((end = end->after) != NULL && (end = end->after) != NULL)
+        half = half->after;
+    rest = half->after;
+    half->after = NULL;
+    return merge(sort(list), sort(rest));
+}
+
+/* Puts a list before what has fired since. */
+static void put_first(struct fri_set *set, struct fri_waiter *list)
+{
+    struct fri_waiter **end = &list;
+
+    if (!list)
+        return;
+    while (*end)
+        end = &(*end)->after;
+    *end = set->fired;
+    if (!set->fired)
+        set->fired_end = end;
+    set->fired = list;
+}
+
+static struct fri_set *set_new(struct frun_engine *e, size_t n)
+{
+    struct fri_set *set = NULL;
+
+    if (n <= (PTRDIFF_MAX - sizeof *set) / sizeof *set->waiters)
+        set = fri_alloc(&e->memory, sizeof *set + n * sizeof *set->waiters);
+    if (!set)
+        return NULL;
+    *set = (struct fri_set){ .engine = e, .count = n, .left = n };
+    set->waiters = (struct fri_waiter *)(set + 1);
+    set->fired_end = &set->fired;
+    set->timer.fire = expire;
+    return set;
+}
+
+/* Links each waiter to its future; a list of those that are final. */
+static struct fri_waiter *link_all(struct fri_set *set,
+                                   struct frun_future *const *futures)
+{
+    struct fri_waiter *done = NULL, **end = &done;
+
+    for (size_t i = 0; i < set->count; i++) {
+        struct fri_waiter *w = &set->waiters[i];
+
+        *w = (struct fri_waiter){ .future = fri_future_ref(futures[i]),
+                                  .fire = fire };
+        w->set = set;
+        if (!fri_is_final(w->future)) {
+            fri_waiter_link(w, &w->future->waiters);
+            continue;
+        }
+        *end = w;
+        end = &w->after;
+        note(set, w);
+    }
+    return done;
+}
+
+struct fri_set *fri_set_open(struct frun_engine *e,
+                             struct frun_future *const *futures, size_t n)
+{
+    struct fri_set *set = set_new(e, n);
+    struct fri_waiter *done;
+
+    if (!set)
+        return NULL;
+    fri_lock(e);
+    done = link_all(set, futures);
+    fri_unlock(e);
+    if (!done)
+        return set;
+    done = sort(done);
+    fri_lock(e);
+    put_first(set, done);
+    fri_unlock(e);
+    return set;
+}
+
+struct fri_set *fri_set_open_on(struct frun_engine *e,
+                                struct fri_waiter **list)
+{
+    struct fri_set *set = set_new(e, 1);
+
+    if (!set)
+        return NULL;
+    set->waiters[0] = (struct fri_waiter){ .fire = fire };
+    set->waiters[0].set = set;
+    fri_waiter_link(&set->waiters[0], list);
+    return set;
+}
+
+void fri_set_close(struct fri_set *set)
+{
+    struct frun_engine *e;
+
+    if (!set)
+        return;
+    e = set->engine;
+    fri_lock(e);
+    set->armed = false;
+    fri_timer_stop(&e->sched.timers, &set->timer);
+    for (size_t i = 0; i < set->count; i++)
+        fri_waiter_remove(&set->waiters[i]);
+    fri_unlock(e);
+    for (size_t i = 0; i < set->count; i++)
+        fri_future_unref(set->waiters[i].future);
+    fri_free(&e->memory, set);
+}
+
+bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
+                 fri_time deadline, void (*wake)(struct fri_set *set))
+{
+    struct frun_engine *e = set->engine;
+    bool now;
+
+    fri_lock(e);
+    fri_timer_stop(&e->sched.timers, &set->timer);
+    set->want = left;
+    set->want_failure = failure;
+    set->wake = wake;
+    set->timed_out = false;
+    atomic_store_explicit(&set->satisfied, false, memory_order_relaxed);
+    now = enough(set);
+    if (!now && deadline != FRI_NEVER) {
+        now = set->timed_out = deadline <= e->sched.clock(e->sched.clock_user)
+                               || !fri_timers_reserve(&e->sched.timers);
+        if (!now)
+            fri_engine_timer(e, &set->timer, deadline);
+    }
+    set->armed = !now;
+    if (now)
+        atomic_store_explicit(&set->satisfied, true, memory_order_relaxed);
+    fri_unlock(e);
+    return now;
+}
+
+struct frun_future *fri_set_pop(struct fri_set *set, size_t *index)
+{
+    struct fri_waiter *w;
+
+    fri_lock(set->engine);
+    w = set->fired;
+    if (w) {
+        set->fired = w->after;
+        if (!set->fired)
+            set->fired_end = &set->fired;
+    }
+    fri_unlock(set->engine);
+    if (!w)
+        return NULL;
+    *index = (size_t)(w - set->waiters);
+    return w->future;
+}

@@ -1,0 +1,77 @@
+/*
+ * wait.h - waiting for futures: one wake for a group, not one per task.
+ *
+ * A waiter is a link between one future and somebody who wants to know; a
+ * set is one wait for any number of futures.  Under the engine's lock, but
+ * for `satisfied`, which may be looked at from anywhere; once it is true,
+ * `timed_out` may, too.
+ *
+ * Rules: a waiter fires at most once; a set's wake is called at most once
+ * between two arms; a set is torn down (fri_set_close) by its owner before
+ * its memory goes, and nothing fires after that.
+ */
+#ifndef FRI_WAIT_H
+#define FRI_WAIT_H
+
+#include "core/task.h"
+#include "core/timer.h"
+
+struct frun_engine;
+
+struct fri_waiter {
+    struct fri_waiter *next, **link; /* in the future's list; link NULL: out */
+    struct fri_waiter *after;        /* in the set's fired list */
+    struct frun_future *future;      /* a reference, or NULL */
+    void (*fire)(struct fri_waiter *waiter);
+    union {
+        struct fri_set *set;
+        struct frun_future *dependant;
+    };
+};
+
+/* Links the waiter into a list: a future's that is not final, or a pool's. */
+void fri_waiter_link(struct fri_waiter *w, struct fri_waiter **list);
+void fri_waiter_remove(struct fri_waiter *w);
+
+/* Empties the list, firing each, in the order in which they were linked. */
+void fri_waiters_fire(struct fri_waiter **list);
+
+struct fri_set {
+    struct frun_engine *engine;
+    struct fri_waiter *waiters; /* `count`, behind the set */
+    size_t count;
+    struct fri_waiter *fired, **fired_end; /* in the order of completion */
+    size_t left;         /* waiters that have not fired */
+    size_t want;         /* satisfied when left <= want ... */
+    bool want_failure;   /* ... or when one has failed */
+    bool failed;         /* one has failed or was cancelled */
+    bool armed;          /* wake is wanted */
+    bool timed_out;
+    atomic_bool satisfied;
+    struct fri_timer timer;
+    void (*wake)(struct fri_set *set);
+    void *user;
+};
+
+/* A set over n futures, in the order of `futures`, a reference to each taken;
+ * those that are final have fired already.  NULL: out of memory.  No lock may
+ * be held. */
+struct fri_set *fri_set_open(struct frun_engine *engine,
+                             struct frun_future *const *futures, size_t n);
+
+/* A set of one thing that is no future (a pool that is idle); lock held. */
+struct fri_set *fri_set_open_on(struct frun_engine *engine,
+                                struct fri_waiter **list);
+void fri_set_close(struct fri_set *set); /* no lock held; takes NULL */
+
+/* Says what satisfies it: at most `left` waiters not fired, or (failure) one
+ * failed; and by when (FRI_NEVER: no deadline).  True when it is satisfied
+ * already (or the deadline has passed: timed_out).  Otherwise wake(set) will
+ * be called, under the lock.  ENOMEM counts as timed out at once. */
+bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
+                 fri_time deadline, void (*wake)(struct fri_set *set));
+
+/* The next that has fired, or NULL; the index in the set. */
+struct frun_future *fri_set_pop(struct fri_set *set, size_t *index);
+
+#endif

@@ -1,0 +1,360 @@
+/*
+ * flowrun.h - the contract of the flowrun library: parallel workflows for C.
+ *
+ * An engine owns pools; a pool runs tasks; each task gives a future.
+ *
+ * Ownership.  Free what you opened or made; what you pass in is copied before
+ * the call returns; what you get as const lives until its owner is freed.
+ * Two exceptions, so that nested building needs no ladder of clean-ups: items
+ * given to frun_value_push and frun_value_put, and a task's *result, are
+ * taken, even on failure.  Every _free and _close takes NULL.
+ *
+ * Threads.  An engine and what it opened belong to the thread that opened it.
+ * frun_future_cancel and the frun_task_ calls may come from any thread.
+ * Callbacks run on the owner's thread, inside a wait or a step.
+ *
+ * Errors.  Functions that can fail return a frun_status, 0 (FRUN_OK) being
+ * success; frun_engine_message tells the last failure of an engine in words.
+ *
+ * Times are seconds.  A wait of less than 0 seconds is for ever.
+ * Every options struct begins with `size`, 0 meaning "this header's"; zeroed
+ * options mean defaults, and NULL means zeroed options.
+ *
+ * Use of anything that is not in this header is unsupported.
+ */
+#ifndef FLOWRUN_H
+#define FLOWRUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRUN_VERSION "0.1.0"
+
+#if defined(__GNUC__) && !defined(FRUN_NO_ATTRIBUTES)
+#define FRUN_API __attribute__((visibility("default")))
+#define FRUN_CHECKED __attribute__((visibility("default"), warn_unused_result))
+#define FRUN_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define FRUN_API
+#define FRUN_CHECKED
+#define FRUN_PRINTF(f, a)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- types ------------------------------------------------------------ */
+
+typedef struct frun_engine frun_engine;
+typedef struct frun_pool frun_pool;
+typedef struct frun_future frun_future;
+typedef struct frun_task frun_task;
+typedef struct frun_value frun_value;
+typedef struct frun_limit frun_limit;
+
+/* What a call, or a task, came to.  The kinds of a task's failure are the
+ * same words in Lua: FRUN_ETIMEOUT is kind "timeout". */
+typedef enum frun_status {
+    FRUN_OK = 0,
+    FRUN_ENOMEM,      /* memory could not be had */
+    FRUN_EINVAL,      /* an argument is not what the call takes */
+    FRUN_ERROR,       /* the task's function failed */
+    FRUN_EEXIT,       /* a command ended with a status other than 0 */
+    FRUN_ECRASHED,    /* the worker died under the task */
+    FRUN_ETIMEOUT,    /* the attempt ran past its timeout */
+    FRUN_ECANCELLED,  /* cancelled before it was done */
+    FRUN_EUNSENDABLE, /* a value that cannot travel */
+    FRUN_EDEPENDENCY, /* a task that it waits for failed */
+    FRUN_ERESOURCE,   /* no worker could be started, or a cap was hit */
+    FRUN_EUNFINISHED, /* a wait ran out of its own seconds */
+    FRUN_ECLOSED,     /* the pool was closed */
+    FRUN_EDEADLOCK,   /* waits that can never end */
+    FRUN_EJOURNAL     /* the journal could not be written or read */
+} frun_status;
+
+typedef enum frun_kind { FRUN_THREADS, FRUN_FORKS, FRUN_COMMANDS } frun_kind;
+
+typedef enum frun_state {
+    FRUN_PENDING,
+    FRUN_RUNNING,
+    FRUN_DONE,
+    FRUN_FAILED,
+    FRUN_CANCELLED
+} frun_state;
+
+/* FRUN_FAILED, the state, may be given for FRUN_FIRST_FAILED. */
+typedef enum frun_when {
+    FRUN_ALL,
+    FRUN_FIRST,
+    FRUN_FIRST_FAILED = FRUN_FAILED
+} frun_when;
+
+typedef enum frun_type {
+    FRUN_NULL,
+    FRUN_BOOL,
+    FRUN_INT,
+    FRUN_NUM,
+    FRUN_STR,
+    FRUN_LIST,
+    FRUN_MAP
+} frun_type;
+
+/* What happened to a task.  Lives as long as its future. */
+typedef struct frun_error {
+    frun_status status;
+    const char *kind;    /* the word of the status, as in Lua */
+    int attempts;        /* tries made, 0 when it never started */
+    int exit_status;     /* FRUN_EEXIT, FRUN_ECRASHED: status, else -1 */
+    int signal;          /* FRUN_ECRASHED: the signal, else 0 */
+    const char *message; /* one line */
+    const char *traceback;
+    const char *task; /* the task's name */
+    const struct frun_error *cause;
+} frun_error;
+
+/* Facts of a future; times in seconds on the scale of the engine's start. */
+typedef struct frun_info {
+    size_t size;
+    const char *name;
+    const char *pool;
+    int worker; /* 1 .. workers, 0 before it started */
+    int attempts;
+    double submitted, started, finished; /* < 0: not yet */
+    double seconds;                      /* of the last attempt */
+    double cpu;
+    int64_t memory; /* bytes at the peak, 0 when not measured */
+} frun_info;
+
+typedef struct frun_stats {
+    size_t size;
+    uint64_t workers, queued, running;
+    uint64_t done, failed, cancelled, retried, crashed, lost;
+} frun_stats;
+
+/* A task's function.  `argument` lives until the function returns; what it
+ * leaves in *result (NULL: null) is taken by the engine, also on failure.
+ * Any status but FRUN_OK fails the task; frun_task_fail says why. */
+typedef frun_status frun_function(frun_task *task, const frun_value *argument,
+                                  frun_value **result);
+
+typedef void frun_callback(frun_future *future, void *user);
+
+typedef struct frun_engine_options {
+    size_t size;
+    /* Every byte of the engine's own passes through these (not the values
+     * that the host makes).  allocate(user, old, size) is as realloc. */
+    void *(*allocate)(void *user, void *old, size_t size);
+    void (*free)(void *user, void *block);
+    void *allocator_user;
+    void (*log)(void *user, const char *line);
+    void *log_user;
+    /* What tasks print, by whole lines: stream 1 or 2.  Default: the file
+     * descriptor of that number. */
+    void (*output)(void *user, int stream, const char *bytes, size_t length);
+    void *output_user;
+    uint64_t seed;
+    const char *worker_path;
+    int interrupt_signal;
+} frun_engine_options;
+
+typedef struct frun_pool_options {
+    size_t size;
+    int workers; /* 1 to 1024; 0: usable CPUs by affinity and cgroup */
+    const char *name;
+    int max_tasks;
+} frun_pool_options;
+
+/* What is asked of a task beyond its argument. */
+typedef struct frun_policy {
+    size_t size;
+    double timeout;  /* seconds an attempt may run, 0: no end */
+    uint64_t memory; /* bytes an attempt may take, 0: no cap */
+    double backoff;  /* seconds before the second attempt, then doubled */
+    int retries;     /* extra attempts */
+    unsigned retry_on; /* bits 1u << status; 0: the default kinds */
+    double priority;   /* higher first; equal: order of submission */
+    frun_limit *const *limits; /* limit_count of them */
+    const int *limit_needs;    /* seats of each; NULL: one */
+    size_t limit_count;
+    frun_future *const *after; /* after_count futures that must succeed */
+    size_t after_count;
+    const char *halt;
+    size_t chunk; /* items of a map handed out together, 0: automatic */
+    const char *name;
+    void *user; /* frun_task_user */
+} frun_policy;
+
+/* ---- library ---------------------------------------------------------- */
+
+FRUN_API const char *frun_version(void);
+
+/* One line for a status; never NULL. */
+FRUN_API const char *frun_status_text(frun_status status);
+
+/* ---- engine ----------------------------------------------------------- */
+
+/* Opens an engine; *engine is NULL on failure.  Starts no thread. */
+FRUN_CHECKED frun_status frun_engine_open(const frun_engine_options *options,
+                                          frun_engine **engine);
+
+/* Cancels what is pending, waits for what runs, ends every pool.  Futures
+ * that the host still holds stay readable until they are freed. */
+FRUN_API void frun_engine_close(frun_engine *engine);
+
+/* Makes a C function callable from Lua as flow.native(name).  Register
+ * before the first pool is opened.  EINVAL: the name is taken. */
+FRUN_CHECKED frun_status frun_engine_register(frun_engine *engine,
+                                              const char *name,
+                                              frun_function *function,
+                                              void *user);
+
+/* The last failure of a call on this engine, in words; "" when none. */
+FRUN_API const char *frun_engine_message(const frun_engine *engine);
+
+/* A descriptor that is readable when frun_engine_step has something to
+ * deliver; it belongs to the engine.  < 0 when none could be had. */
+FRUN_API int frun_engine_fd(frun_engine *engine);
+
+/* Runs the callbacks that are due; waits up to `seconds` for the first. */
+FRUN_CHECKED frun_status frun_engine_step(frun_engine *engine, double seconds);
+
+/* ---- pools ------------------------------------------------------------ */
+
+/* EINVAL: workers out of range, or a kind that this build does not have. */
+FRUN_CHECKED frun_status frun_pool_open(frun_engine *engine, frun_kind kind,
+                                        const frun_pool_options *options,
+                                        frun_pool **pool);
+
+/* Waits until nothing is pending, then ends the workers. */
+FRUN_API void frun_pool_close(frun_pool *pool);
+
+/* Hands out one call of fn.  The future is NULL on failure; `future` may be
+ * NULL when nobody will ask. */
+FRUN_CHECKED frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
+                                          const frun_value *argument,
+                                          const frun_policy *policy,
+                                          frun_future **future);
+
+/* One future for each item of `list`, in `futures` (as many as the list is
+ * long).  On failure none was handed out. */
+FRUN_CHECKED frun_status frun_pool_scatter(frun_pool *pool, frun_function *fn,
+                                           const frun_value *list,
+                                           const frun_policy *policy,
+                                           frun_future *futures[]);
+
+/* The results of fn over `list`, in its order; the caller frees *results.
+ * The first failure in time is returned, the rest is not started, and
+ * frun_engine_message names it. */
+FRUN_CHECKED frun_status frun_pool_map(frun_pool *pool, frun_function *fn,
+                                       const frun_value *list,
+                                       const frun_policy *policy,
+                                       frun_value **results);
+
+/* Waits until nothing is pending; EUNFINISHED when the seconds ran out. */
+FRUN_CHECKED frun_status frun_pool_drain(frun_pool *pool, double seconds);
+
+/* Cancels all that is pending. */
+FRUN_API void frun_pool_cancel(frun_pool *pool);
+
+FRUN_CHECKED frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats);
+
+/* ---- futures ---------------------------------------------------------- */
+
+FRUN_API frun_state frun_future_state(const frun_future *future);
+
+/* OK when it is done (in whatever way), EUNFINISHED when time ran out. */
+FRUN_CHECKED frun_status frun_future_wait(frun_future *future, double seconds);
+
+/* Waits; the status of the task, and its value while the future lives. */
+FRUN_CHECKED frun_status frun_future_result(frun_future *future,
+                                            double seconds,
+                                            const frun_value **value);
+
+/* Why it failed or was cancelled; NULL unless it did. */
+FRUN_API const frun_error *frun_future_error(frun_future *future);
+
+FRUN_CHECKED frun_status frun_future_info(frun_future *future,
+                                          frun_info *info);
+
+/* True if the outcome will be "cancelled".  From any thread. */
+FRUN_API bool frun_future_cancel(frun_future *future);
+
+/* Calls fn once when the future is done, on the owner's thread inside a
+ * wait or step; it may free the future. */
+FRUN_CHECKED frun_status frun_future_on_done(frun_future *future,
+                                             frun_callback *fn, void *user);
+
+/* Gives up the handle; the task still runs. */
+FRUN_API void frun_future_free(frun_future *future);
+
+/* Waits for n futures of one engine: until all are done, one is, or one has
+ * failed.  *index (may be NULL): the one that ended the wait, or n. */
+FRUN_CHECKED frun_status frun_wait(frun_future *const *futures, size_t n,
+                                   frun_when when, double seconds,
+                                   size_t *index);
+
+/* ---- inside a task ---------------------------------------------------- */
+
+/* Sets the message of the failure; returns FRUN_ERROR. */
+FRUN_API frun_status frun_task_fail(frun_task *task, const char *format, ...)
+    FRUN_PRINTF(2, 3);
+
+/* Has somebody asked this task to stop? */
+FRUN_API bool frun_task_cancelled(const frun_task *task);
+
+/* 1, 2, ... */
+FRUN_API int frun_task_attempt(const frun_task *task);
+
+/* The policy's user pointer, or that of frun_engine_register. */
+FRUN_API void *frun_task_user(const frun_task *task);
+
+/* ---- limits ----------------------------------------------------------- */
+
+/* A count that tasks hold while they run.  A name (NULL: none) gives the
+ * same limit for every open of that name; a different count is EINVAL. */
+FRUN_CHECKED frun_status frun_limit_open(frun_engine *engine, const char *name,
+                                         int count, bool shared,
+                                         frun_limit **limit);
+FRUN_API void frun_limit_close(frun_limit *limit);
+
+/* ---- values ----------------------------------------------------------- */
+
+/* A tree of nothing, truth, whole and real numbers, bytes, lists and maps.
+ * Made by the host; NULL when memory ran out.  Reading a NULL value, or one
+ * of another type, gives the zero of what was asked for. */
+FRUN_API frun_value *frun_value_null(void);
+FRUN_API frun_value *frun_value_bool(bool b);
+FRUN_API frun_value *frun_value_int(int64_t i);
+FRUN_API frun_value *frun_value_num(double n);
+FRUN_API frun_value *frun_value_str(const char *bytes, size_t length);
+FRUN_API frun_value *frun_value_list(void);
+FRUN_API frun_value *frun_value_map(void);
+
+/* Both take `item`, also when they fail; an item of NULL is ENOMEM.
+ * A key that is there already is replaced. */
+FRUN_CHECKED frun_status frun_value_push(frun_value *list, frun_value *item);
+FRUN_CHECKED frun_status frun_value_put(frun_value *map, const char *key,
+                                        frun_value *item);
+
+/* frun_value_length: bytes of a string, items of a list or map.  Strings end
+ * in a zero byte that does not count.  frun_value_at: item i from 0 of a list
+ * or map.  Numbers convert where the value stays the same, else 0. */
+FRUN_API frun_type frun_value_kind(const frun_value *value);
+FRUN_API size_t frun_value_length(const frun_value *value);
+FRUN_API const frun_value *frun_value_at(const frun_value *value, size_t i);
+FRUN_API const frun_value *frun_value_key_at(const frun_value *map, size_t i);
+FRUN_API const frun_value *frun_value_get(const frun_value *map,
+                                          const char *key);
+FRUN_API bool frun_value_as_bool(const frun_value *value);
+FRUN_API int64_t frun_value_as_int(const frun_value *value);
+FRUN_API double frun_value_as_num(const frun_value *value);
+FRUN_API const char *frun_value_as_str(const frun_value *value);
+FRUN_API frun_value *frun_value_copy(const frun_value *value);
+FRUN_API void frun_value_free(frun_value *value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,319 @@
+/*
+ * threads.c - the pool whose workers are threads.
+ *
+ * Rules.
+ *  1. A wake costs 5 to 15 us, so a worker is called only for work that will
+ *     not be taken soon by those who spin or are on their way, or, if tasks
+ *     are short, by those at work; whoever takes a batch and leaves something
+ *     behind calls the next.
+ *  2. Counting on those at work is a guess, so it is watched: the service
+ *     thread finds who is stuck in a task, and then nobody counts on it.
+ *  3. No more threads than `workers`, but for one in the place of each that
+ *     is blocked.
+ */
+#define _GNU_SOURCE
+#include "pools/threads.h"
+
+enum {
+    WAKE_NS = 20000,  /* rule 1: less work than this is not worth a wake */
+    SHORT_NS = 5000,  /* rule 1: tasks that are short */
+    STACK = 4 << 20,  /* 200 nested C calls of Lua, and our readers */
+    APART = 128,      /* bytes between what two threads write: adjacent,
+                         they made two workers no faster than one */
+    MOST = 2048       /* threads of a pool, with those in place of blocked */
+};
+
+/* ---- starting and waking ---------------------------------------------- */
+
+static struct fri_thread *thread_new(struct fri_threads *ts)
+{
+    const struct fri_memory *m = &ts->pool->engine->memory;
+    void *block = fri_alloc_zero(m, sizeof(struct fri_thread) + 2 * APART);
+    struct fri_thread *t;
+
+    if (!block)
+        return NULL;
+    t = (struct fri_thread *)(((uintptr_t)block + APART - 1)
+                              & ~(uintptr_t)(APART - 1));
+    t->block = block;
+    t->threads = ts;
+    t->worker.pool = ts->pool;
+    t->worker.index = ts->started + 1;
+    t->resumed_end = &t->resumed;
+    pthread_cond_init(&t->cond, NULL);
+    return t;
+}
+
+static void on_its_way(struct fri_thread *t)
+{
+    t->called = true;
+    t->threads->called++;
+    t->threads->pool->engine->coming++;
+}
+
+/* The new thread begins by waiting for the lock. */
+static bool start_thread(struct fri_threads *ts)
+{
+    struct fri_thread *t = ts->started < MOST ? thread_new(ts) : NULL;
+
+    if (t && fri_thread_start(&t->id, STACK, fri_thread_work, t) != 0) {
+        pthread_cond_destroy(&t->cond);
+        fri_free(&ts->pool->engine->memory, t->block);
+        t = NULL;
+    }
+    if (!t)
+        return false;
+    on_its_way(t);
+    t->next = ts->all;
+    ts->all = t;
+    ts->started++;
+    ts->alive++;
+    return true;
+}
+
+static void wake(struct fri_thread *t)
+{
+    struct fri_thread **at = &t->threads->idle;
+
+    while (*at != t)
+        at = &(*at)->next_idle;
+    *at = t->next_idle;
+    t->woken = true;
+    on_its_way(t);
+    pthread_cond_signal(&t->cond);
+}
+
+static void no_thread(struct fri_threads *ts)
+{
+    frun_pool *pool = ts->pool;
+
+    ts->failed = true;
+    if (ts->alive == 0)
+        fri_lane_break(&pool->lane,
+                       fri_error_format(&pool->engine->memory, FRUN_ERESOURCE,
+                                        "%s: no thread could be started",
+                                        pool->name));
+}
+
+/* How many workers the queue is worth, by what its tasks take (rule 1). */
+static size_t worth(const struct fri_lane *lane)
+{
+    struct frun_future *best = fri_lane_best(lane);
+    uint64_t items = atomic_load_explicit(&lane->ready, memory_order_relaxed);
+    uint64_t ns = lane->task_ns, n;
+
+    if (best && best->holds == FRI_RANGE) {
+        const struct fri_range *r = best->data.range;
+
+        items = r->count - r->next + r->back_count;
+        ns = r->item_ns;
+    }
+    if (ns == 0 || items == 0 || items > UINT64_MAX / ns)
+        return items;
+    n = items * ns / WAKE_NS + 1;
+    return n < items ? n : items;
+}
+
+void fri_threads_call(struct fri_threads *ts)
+{
+    const struct fri_lane *lane = &ts->pool->lane;
+    size_t coming = ts->called + ts->spinning, want = worth(lane);
+    unsigned most = ts->pool->workers + ts->blocked;
+
+    if (want > coming && lane->task_ns > 0 && lane->task_ns < SHORT_NS) {
+        coming += ts->active - ts->blocked - ts->stuck;
+        if (coming > 0)
+            fri_engine_watch(ts->pool->engine);
+    }
+    for (; want > coming; coming++) {
+        if (ts->active + ts->called + ts->spinning >= most)
+            return;
+        if (ts->idle)
+            wake(ts->idle);
+        else if ((ts->failed && ts->alive > ts->blocked) || !start_thread(ts))
+            break;
+    }
+    if (want > coming)
+        no_thread(ts);
+}
+
+static void threads_ready(struct fri_lane *lane, size_t count)
+{
+    struct fri_threads *ts = fri_lane_pool(lane)->state;
+
+    (void)count;
+    if (ts->spinning > 0)
+        atomic_fetch_add_explicit(&ts->signal, 1, memory_order_release);
+    fri_threads_call(ts);
+}
+
+/* ---- tasks that wait -------------------------------------------------- */
+
+void fri_threads_call_resumed(struct fri_threads *ts)
+{
+    struct fri_thread *t = ts->idle, *after;
+
+    for (; t; t = after) {
+        after = t->next_idle;
+        if (ts->active - ts->blocked + ts->called >= ts->pool->workers)
+            return;
+        if (t->resumed)
+            wake(t);
+    }
+}
+
+void fri_worker_resume(struct fri_resumable *r)
+{
+    struct fri_thread *t = fri_thread_of(r->worker);
+    struct fri_threads *ts = t->threads;
+
+    r->next = NULL;
+    *t->resumed_end = r;
+    t->resumed_end = &r->next;
+    ts->resumed++;
+    if (ts->spinning > 0)
+        atomic_fetch_add_explicit(&ts->signal, 1, memory_order_release);
+    fri_threads_call_resumed(ts);
+}
+
+void fri_worker_block(struct fri_worker *worker)
+{
+    struct fri_thread *t = fri_thread_of(worker);
+    struct fri_threads *ts = t->threads;
+    frun_engine *e = ts->pool->engine;
+
+    fri_lock(e);
+    fri_thread_set_stuck(t, false);
+    t->blocked = true;
+    ts->blocked++;
+    e->busy--;
+    fri_hand_publish(t);
+    fri_hand_reclaim(t);
+    fri_threads_call(ts);
+    fri_threads_call_resumed(ts);
+    fri_unlock(e);
+}
+
+void fri_worker_unblock(struct fri_worker *worker)
+{
+    struct fri_thread *t = fri_thread_of(worker);
+    struct fri_threads *ts = t->threads;
+    frun_engine *e = ts->pool->engine;
+
+    fri_lock(e);
+    t->blocked = false;
+    ts->blocked--;
+    e->busy++;
+    fri_unlock(e);
+}
+
+/* ---- watching --------------------------------------------------------- */
+
+static bool holds_more(const struct fri_thread *t)
+{
+    uint32_t span = atomic_load(&t->hand.span);
+
+    return fri_hand_next(span) < fri_hand_end(span)
+           || t->hand.published < atomic_load(&t->hand.finished);
+}
+
+/* Rule 2; true while the thread may yet turn out to be stuck. */
+static bool watch_thread(struct fri_thread *t, fri_time now)
+{
+    struct fri_lane *lane = &t->worker.pool->lane;
+
+    if (!t->busy || t->blocked || t->stuck)
+        return false;
+    if (now - atomic_load(&t->hand.since) < FRI_LONG_NS)
+        return true;
+    fri_thread_set_stuck(t, true);
+    if (lane->task_ns <= FRI_LONG_NS)
+        lane->task_ns = FRI_LONG_NS + 1;
+    fri_hand_publish(t);
+    fri_hand_reclaim(t);
+    return false;
+}
+
+static bool threads_watch(frun_pool *pool, fri_time now)
+{
+    struct fri_threads *ts = pool->state;
+    bool counted_on = false, holding = false;
+
+    for (struct fri_thread *t = ts->all; t; t = t->next) {
+        if (!watch_thread(t, now))
+            continue;
+        counted_on = true;
+        holding = holding || holds_more(t);
+    }
+    if (atomic_load(&pool->lane.ready) == 0)
+        return holding;
+    fri_threads_call(ts);
+    return counted_on;
+}
+
+/* ---- the pool --------------------------------------------------------- */
+
+static frun_status threads_open(frun_pool *pool)
+{
+    struct fri_threads *ts = fri_alloc_zero(&pool->engine->memory, sizeof *ts);
+
+    if (!ts)
+        return fri_fail(pool->engine, FRUN_ENOMEM, "out of memory");
+    ts->pool = pool;
+    pool->state = ts;
+    return FRUN_OK;
+}
+
+static void threads_end(frun_pool *pool)
+{
+    struct fri_threads *ts = pool->state;
+
+    while (ts->idle)
+        wake(ts->idle);
+    atomic_fetch_add(&ts->signal, 1);
+    if (ts->alive == 0 && !pool->gone)
+        fri_pool_gone(pool);
+}
+
+static void threads_free(frun_pool *pool)
+{
+    const struct fri_memory *m = &pool->engine->memory;
+    struct fri_threads *ts = pool->state;
+    struct fri_thread *t;
+
+    while ((t = ts->all) != NULL) {
+        ts->all = t->next;
+        pthread_join(t->id, NULL);
+        pthread_cond_destroy(&t->cond);
+        fri_free(m, t->block);
+    }
+    fri_free(m, ts);
+    pool->state = NULL;
+}
+
+static uint64_t threads_running(const frun_pool *pool)
+{
+    const struct fri_threads *ts = pool->state;
+    uint64_t n = 0;
+
+    for (const struct fri_thread *t = ts ? ts->all : NULL; t; t = t->next)
+        n += atomic_load(&t->begun) - atomic_load(&t->ended);
+    return n;
+}
+
+static const struct fri_lane_hooks hooks = {
+    .ready = threads_ready,
+    .idle = fri_lane_idle,
+    .hold = fri_lane_hold,
+    .release = fri_lane_release,
+};
+
+const struct fri_pool_ops fri_threads_ops = {
+    .kind = FRUN_THREADS,
+    .hooks = &hooks,
+    .open = threads_open,
+    .end = threads_end,
+    .free = threads_free,
+    .running = threads_running,
+    .watch = threads_watch,
+};

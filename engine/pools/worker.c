@@ -1,0 +1,402 @@
+/*
+ * worker.c - the life of a worker thread.
+ *
+ * Rules.
+ *  1. A worker takes a batch under the lock, runs it without, and hands the
+ *     outcomes back under the lock, together with taking the next batch.
+ *  2. It takes one task at a time once tasks take longer than FRI_LONG_NS.
+ *  3. It keeps no outcome from a waiter for longer than PUBLISH_NS.
+ *  4. Where a task takes longer than its like did, rules 2 and 3 are kept by
+ *     the service thread (threads.c, watch), which takes what was not begun
+ *     out of the worker's hand and publishes what is finished.  A worker
+ *     whose hand holds more than what it runs asks to be watched.
+ *  5. Nobody spins unless a core is free for it (fri_may_spin).
+ */
+#define _GNU_SOURCE
+#include "pools/ctask.h"
+#include "pools/threads.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+enum { PUBLISH_NS = 20000 /* about the cost of a wake */ };
+
+static frun_engine *engine_of(const struct fri_thread *t)
+{
+    return t->worker.pool->engine;
+}
+
+/* ---- the hand --------------------------------------------------------- */
+
+static void measure(struct fri_lane *lane, fri_time took)
+{
+    uint64_t ns = took > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint64_t)took + 1;
+    uint64_t mean = lane->task_ns;
+
+    lane->task_ns = (uint32_t)(mean ? (7 * mean + ns) / 8 : ns);
+}
+
+/* Its results could not be kept: then none of the slice counts as done. */
+static void lose(struct fri_done *d)
+{
+    d->slice.end = d->slice.first;
+    d->ran.failed = true;
+}
+
+static void finish_range(struct fri_done *d)
+{
+    struct fri_range *r = d->slice.task->data.range;
+    struct fri_slice rest = { d->slice.task, d->slice.end, d->end };
+
+    if (!d->resumed)
+        fri_range_measure(r, d->slice.end - d->slice.first,
+                          d->ended - d->began);
+    if (d->ran.outcome.holds == FRI_MESSAGE
+        && !fri_range_keep(r, d->slice.first, d->slice.end,
+                           d->ran.outcome.message))
+        lose(d);
+    if (!d->ran.failed)
+        fri_sched_give_back(&rest);
+    fri_sched_finish_slice(&d->slice, d->ran.failed, d->ran.failure, d->ended);
+}
+
+static void publish_one(struct fri_thread *t, struct fri_done *d)
+{
+    if (!d->begun) {
+        fri_sched_return(d->slice.task);
+    } else if (d->ran.suspended) {
+        struct fri_slice rest = { d->slice.task, d->slice.end, d->end };
+
+        t->threads->suspended++;
+        if (d->slice.task->counted)
+            fri_sched_give_back(&rest);
+    } else if (d->slice.task->counted) {
+        finish_range(d);
+    } else {
+        if (!d->resumed)
+            measure(&t->worker.pool->lane, d->ended - d->began);
+        fri_sched_finish(d->slice.task, &d->ran.outcome, d->ended);
+    }
+}
+
+void fri_hand_publish(struct fri_thread *t)
+{
+    struct fri_hand *h = &t->hand;
+    unsigned finished = atomic_load_explicit(&h->finished,
+                                             memory_order_acquire);
+
+    while (h->published < finished)
+        publish_one(t, &h->done[h->published++]);
+}
+
+void fri_hand_reclaim(struct fri_thread *t)
+{
+    struct fri_hand *h = &t->hand;
+    uint32_t span = atomic_load(&h->span), next;
+
+    do {
+        next = fri_hand_next(span);
+    } while (!atomic_compare_exchange_weak(&h->span, &span, next | next << 16));
+    for (uint32_t i = next; i < fri_hand_end(span); i++) {
+        const struct fri_slice *s = &h->slices[i];
+        struct fri_slice none = { s->task, s->first, s->first };
+
+        if (!s->task->counted) {
+            fri_sched_return(s->task);
+            continue;
+        }
+        fri_sched_give_back(s);
+        fri_sched_finish_slice(&none, false, NULL, fri_now());
+    }
+}
+
+/* No lock. */
+static bool take_next(struct fri_hand *h, uint32_t *i)
+{
+    uint32_t span = atomic_load_explicit(&h->span, memory_order_relaxed);
+
+    do {
+        *i = fri_hand_next(span);
+        if (*i >= fri_hand_end(span))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &h->span, &span, span + 1, memory_order_acquire,
+        memory_order_relaxed));
+    return true;
+}
+
+/* ---- running ---------------------------------------------------------- */
+
+static void tell_started(struct fri_thread *t, struct frun_future *task,
+                         fri_time now)
+{
+    frun_engine *e = engine_of(t);
+
+    fri_lock(e);
+    fri_sched_started(task, now);
+    fri_unlock(e);
+}
+
+static void execute(struct fri_thread *t, struct fri_done *d)
+{
+    frun_engine *e = engine_of(t);
+    struct frun_future *task = d->slice.task;
+
+    if (e->sched.observers)
+        tell_started(t, task, d->began);
+    atomic_fetch_add_explicit(&t->begun, 1, memory_order_relaxed);
+    t->worker.task = task;
+    if (task->spec->function)
+        fri_ctask_run(&t->worker, &d->slice, &d->ran);
+    else
+        e->runner->run(t->worker.state, &d->slice, &d->ran);
+    t->worker.task = NULL;
+    if (!d->ran.suspended)
+        atomic_fetch_add_explicit(&t->ended, 1, memory_order_relaxed);
+}
+
+static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
+{
+    struct fri_hand *h = &t->hand;
+    struct fri_done *d = &h->done[i];
+
+    atomic_store_explicit(&h->since, now, memory_order_relaxed);
+    d->slice = h->slices[i];
+    d->end = d->slice.end;
+    d->began = d->ended = now;
+    d->resumed = false;
+    d->begun = fri_task_begin(d->slice.task, t->worker.index, now);
+    if (d->begun) {
+        memset(&d->ran, 0, sizeof d->ran);
+        execute(t, d);
+        d->ended = fri_now();
+    }
+    atomic_store_explicit(&h->finished, i + 1, memory_order_release);
+    return d->ended;
+}
+
+static void start_hand(struct fri_hand *h, size_t n, fri_time now)
+{
+    h->published = 0;
+    atomic_store_explicit(&h->finished, 0, memory_order_relaxed);
+    atomic_store_explicit(&h->since, now, memory_order_relaxed);
+    atomic_store_explicit(&h->span, (uint32_t)n << 16, memory_order_relaxed);
+}
+
+/* Lock held on the way in and out. */
+static void run_batch(struct fri_thread *t, size_t n)
+{
+    frun_engine *e = engine_of(t);
+    fri_time last = fri_now(), now = last;
+    uint32_t i;
+
+    start_hand(&t->hand, n, now);
+    if (n > 1)
+        fri_engine_watch(e);
+    fri_unlock(e);
+    while (take_next(&t->hand, &i)) {
+        now = run(t, i, now);
+        if (now - last < PUBLISH_NS || i + 1 == n)
+            continue;
+        fri_lock(e);
+        fri_hand_publish(t);
+        fri_unlock(e);
+        last = now;
+    }
+    fri_lock(e);
+    fri_hand_publish(t);
+}
+
+static void run_resumed(struct fri_thread *t)
+{
+    frun_engine *e = engine_of(t);
+    struct fri_resumable *r = t->resumed;
+    struct fri_done *d = &t->hand.done[0];
+
+    t->resumed = r->next;
+    if (!t->resumed)
+        t->resumed_end = &t->resumed;
+    t->threads->resumed--;
+    t->threads->suspended--;
+    *d = (struct fri_done){ .slice = r->slice, .begun = true,
+                            .resumed = true, .began = fri_now() };
+    start_hand(&t->hand, 0, d->began);
+    fri_unlock(e);
+    t->worker.task = d->slice.task;
+    e->runner->resume(t->worker.state, r, &d->slice, &d->ran);
+    t->worker.task = NULL;
+    if (!d->ran.suspended)
+        atomic_fetch_add_explicit(&t->ended, 1, memory_order_relaxed);
+    d->end = d->slice.end; /* the rest was given back when it yielded */
+    d->ended = fri_now();
+    fri_lock(e);
+    publish_one(t, d);
+}
+
+/* ---- waiting for work ------------------------------------------------- */
+
+void fri_thread_set_stuck(struct fri_thread *t, bool stuck)
+{
+    if (t->stuck == stuck)
+        return;
+    t->stuck = stuck;
+    t->threads->stuck += stuck ? 1u : -1u;
+}
+
+static void set_busy(struct fri_thread *t, bool busy)
+{
+    frun_engine *e = engine_of(t);
+
+    fri_thread_set_stuck(t, false);
+    if (t->busy == busy)
+        return;
+    t->busy = busy;
+    t->threads->active += busy ? 1u : -1u;
+    e->busy += busy ? 1u : -1u;
+}
+
+static bool has_work(const struct fri_thread *t)
+{
+    const struct fri_lane *lane = &t->worker.pool->lane;
+
+    return fri_thread_may_run(t)
+           && (t->resumed
+               || atomic_load_explicit(&lane->ready, memory_order_relaxed));
+}
+
+static void spin(struct fri_thread *t)
+{
+    struct fri_threads *ts = t->threads;
+    frun_engine *e = engine_of(t);
+    unsigned seen = atomic_load(&ts->signal);
+
+    ts->spinning++;
+    e->spinning++;
+    fri_unlock(e);
+    fri_spin(&ts->signal, seen);
+    fri_lock(e);
+    e->spinning--;
+    ts->spinning--;
+}
+
+static void idle(struct fri_thread *t)
+{
+    struct fri_threads *ts = t->threads;
+    frun_engine *e = engine_of(t);
+    bool worked = t->busy;
+
+    set_busy(t, false);
+    if (ts->resumed > 0)
+        fri_threads_call_resumed(ts);
+    if (worked && fri_may_spin(e))
+        spin(t);
+    if (has_work(t) || fri_pool_over(ts->pool))
+        return;
+    t->woken = false;
+    t->next_idle = ts->idle;
+    ts->idle = t;
+    while (!t->woken)
+        pthread_cond_wait(&t->cond, &e->lock);
+}
+
+static void arrived(struct fri_thread *t)
+{
+    if (!t->called)
+        return;
+    t->called = false;
+    t->threads->called--;
+    engine_of(t)->coming--;
+}
+
+static size_t batch_size(const struct fri_lane *lane)
+{
+    size_t ready = atomic_load_explicit(&lane->ready, memory_order_relaxed);
+    size_t share = 1 + ready / (2 * (size_t)lane->workers);
+
+    if (lane->task_ns == 0 || lane->task_ns > FRI_LONG_NS)
+        return 1;
+    return share < FRI_BATCH ? share : FRI_BATCH;
+}
+
+/* One round; false when the worker is to leave. */
+static bool next(struct fri_thread *t)
+{
+    struct fri_lane *lane = &t->worker.pool->lane;
+    size_t n;
+
+    arrived(t);
+    if (!fri_thread_may_run(t) && !fri_pool_over(t->worker.pool)) {
+        idle(t);
+        return true;
+    }
+    if (t->resumed) {
+        set_busy(t, true);
+        run_resumed(t);
+        return true;
+    }
+    n = fri_sched_take(lane, batch_size(lane), t->hand.slices);
+    if (n > 0) {
+        set_busy(t, true);
+        fri_threads_call(t->threads);
+        run_batch(t, n);
+        return true;
+    }
+    if (fri_pool_over(t->worker.pool))
+        return false;
+    idle(t);
+    return true;
+}
+
+/* ---- the thread ------------------------------------------------------- */
+
+static bool open_state(struct fri_thread *t)
+{
+    frun_engine *e = engine_of(t);
+    struct fri_error *error = NULL;
+
+    if (!e->runner)
+        return true;
+    t->worker.state = e->runner->open(e->runner_user, &t->worker, &error);
+    if (t->worker.state)
+        return true;
+    fri_lock(e);
+    fri_lane_break(&t->worker.pool->lane, error);
+    fri_unlock(e);
+    return false;
+}
+
+static void set_name(const struct fri_thread *t)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "%.10s/%u", t->worker.pool->name,
+             t->worker.index);
+    pthread_setname_np(pthread_self(), name);
+}
+
+void *fri_thread_work(void *user)
+{
+    struct fri_thread *t = user;
+    struct fri_threads *ts = t->threads;
+    frun_engine *e = engine_of(t);
+    bool open;
+
+    set_name(t);
+    prctl(PR_SET_TIMERSLACK, 1UL); /* sleeps end 50 us sooner */
+    open = open_state(t);
+    fri_lock(e);
+    while (open && next(t))
+        ;
+    /* A worker that could not open has broken the pool: no work is left. */
+    arrived(t);
+    set_busy(t, false);
+    fri_unlock(e);
+    if (t->worker.state)
+        e->runner->close(t->worker.state);
+    fri_lock(e);
+    if (--ts->alive == 0 && fri_pool_over(ts->pool))
+        fri_pool_gone(ts->pool);
+    fri_unlock(e);
+    return NULL;
+}

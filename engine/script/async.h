@@ -1,0 +1,35 @@
+/*
+ * async.h - functions that run as coroutines of the main program.
+ */
+#ifndef FRI_ASYNC_H
+#define FRI_ASYNC_H
+
+#include "script/script.h"
+
+/* One async function, from its call to its end. */
+struct fri_async {
+    struct fri_due due; /* posted when it can go on */
+    struct fri_flow flow;
+    struct fri_script *script;
+    struct frun_future *future; /* a reference */
+    int co_ref;
+    int arguments; /* on its stack, before it starts */
+    bool packed; /* its values are wanted as a message */
+};
+
+/* Lock held: a set's wake. */
+void fri_async_wake(struct fri_set *set);
+
+/* Pushes the values of an async future that was made in this state; their
+ * number, or -1 (nothing pushed) when it is none. */
+int fri_async_values(lua_State *L, struct fri_script *s,
+                     struct frun_future *f);
+
+/* Ends one that waits; false: it is none, or does not wait. */
+bool fri_async_cancel(lua_State *L, struct fri_script *s,
+                      struct frun_future *f);
+
+/* The userdata of a future goes: the values kept for it do, too. */
+void fri_async_forget(lua_State *L, struct frun_future *f);
+
+#endif

@@ -1,0 +1,309 @@
+/*
+ * errors.c - errors of tasks as tables, and what a task raised as an error.
+ *
+ * An error table has the metatable that require("flowrun.error") gives in
+ * every state, so it travels like any table.
+ */
+#include "script/script.h"
+
+#include <string.h>
+
+static void field_text(lua_State *L, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void field_number(lua_State *L, const char *name, lua_Integer n)
+{
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, name);
+}
+
+static void field_message(lua_State *L, const char *name,
+                          const struct fri_message *m)
+{
+    int top = lua_gettop(L);
+
+    if (m && fri_unpack(L, m->data, m->length, m->handles, m->handle_count)
+                 == 1)
+        lua_setfield(L, top, name);
+    lua_settop(L, top);
+}
+
+static struct fri_script *script(lua_State *L)
+{
+    struct fri_script *s;
+
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fri_lua_runner);
+    s = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return s;
+}
+
+static void new_table(lua_State *L)
+{
+    lua_newtable(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, script(L)->error_meta);
+    lua_setmetatable(L, -2);
+}
+
+static const char *kind_of(frun_status status)
+{
+    const char *kind = fri_status_kind(status);
+
+    return kind ? kind : "error";
+}
+
+static void push(lua_State *L, const struct fri_error *e, int depth)
+{
+    const frun_error *p = &e->public;
+
+    luaL_checkstack(L, 8, "error");
+    new_table(L);
+    field_text(L, "kind", kind_of(p->status));
+    field_text(L, "message", e->message ? e->message : "");
+    field_text(L, "traceback", e->traceback);
+    field_text(L, "task", e->task);
+    field_text(L, "pool", e->pool);
+    field_number(L, "attempts", p->attempts);
+    if (e->number_key)
+        field_number(L, "key", (lua_Integer)e->key_number);
+    field_message(L, "key", e->key);
+    field_message(L, "value", e->value);
+    if (p->signal)
+        field_number(L, "signal", p->signal);
+    if (p->exit_status >= 0
+        && (p->status == FRUN_EEXIT || p->status == FRUN_ECRASHED))
+        field_number(L, "status", p->exit_status);
+    if (e->seconds > 0) {
+        lua_pushnumber(L, e->seconds);
+        lua_setfield(L, -2, "seconds");
+    }
+    if (e->cause && depth > 0) {
+        push(L, e->cause, depth - 1);
+        lua_setfield(L, -2, "cause");
+    }
+}
+
+void fri_error_push(lua_State *L, const struct fri_error *error)
+{
+    push(L, error, 40);
+}
+
+void fri_error_push_of(lua_State *L, struct frun_future *f)
+{
+    if (f->holds == FRI_ERROR && f->data.error) {
+        fri_error_push(L, f->data.error);
+        return;
+    }
+    new_table(L);
+    field_text(L, "kind", "resource");
+    field_text(L, "message", "out of memory");
+}
+
+void fri_error_push_new(lua_State *L, frun_status status, const char *message)
+{
+    new_table(L);
+    field_text(L, "kind", kind_of(status));
+    field_text(L, "message", message);
+}
+
+int fri_raise(lua_State *L, frun_status status, const char *format, ...)
+{
+    va_list args;
+
+    new_table(L);
+    field_text(L, "kind", kind_of(status));
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    lua_setfield(L, -2, "message");
+    return lua_error(L);
+}
+
+int fri_misuse(lua_State *L, const char *format, ...)
+{
+    lua_Debug ar;
+    va_list args;
+    int level = 1;
+
+    /* The first frame that is the script's. */
+    for (; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "S", &ar);
+        if (ar.what[0] != 'C'
+            && strncmp(ar.source, FRI_OWN_CHUNK, strlen(FRI_OWN_CHUNK)) != 0)
+            break;
+    }
+    luaL_where(L, level);
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+/* ---- one line --------------------------------------------------------- */
+
+static void add_key(lua_State *L, luaL_Buffer *b)
+{
+    int kind;
+
+    lua_getfield(L, 1, "key");
+    kind = lua_type(L, -1);
+    if (kind == LUA_TBOOLEAN) {
+        lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
+        lua_remove(L, -2);
+    } else if (kind != LUA_TSTRING && kind != LUA_TNUMBER) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushfstring(L, " [%s]", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    luaL_addvalue(b);
+}
+
+static void add_field(lua_State *L, luaL_Buffer *b, const char *name)
+{
+    lua_getfield(L, 1, name);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        luaL_addvalue(b);
+    else
+        lua_pop(L, 1);
+}
+
+/* "solve [3]: timeout: ..." */
+static int error_tostring(lua_State *L)
+{
+    luaL_Buffer b;
+    bool named;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "task");
+    named = lua_type(L, -1) == LUA_TSTRING;
+    lua_pop(L, 1);
+    luaL_buffinit(L, &b);
+    if (named) {
+        add_field(L, &b, "task");
+        add_key(L, &b);
+        luaL_addstring(&b, ": ");
+    }
+    add_field(L, &b, "kind");
+    luaL_addstring(&b, ": ");
+    add_field(L, &b, "message");
+    luaL_pushresult(&b);
+    return 1;
+}
+
+static int push_meta(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, script(L)->error_meta);
+    return 1;
+}
+
+/* The metatable is a module of its own, so that it travels by name. */
+void fri_errors_open(lua_State *L, struct fri_script *s)
+{
+    lua_newtable(L);
+    s->error_meta = lua_topointer(L, -1);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, "flowrun.error");
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, s->error_meta);
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "flowrun.error");
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    if (lua_istable(L, -1)) {
+        lua_pushcfunction(L, push_meta);
+        lua_setfield(L, -2, "flowrun.error");
+    }
+    lua_pop(L, 4);
+}
+
+/* ---- what a task raised ----------------------------------------------- */
+
+/* tostring(value), whatever its __tostring does. */
+static int safe_tostring(lua_State *L)
+{
+    lua_getglobal(L, "tostring");
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lua_pushfstring(L, "(error object is a %s value)",
+                        luaL_typename(L, 1));
+    return 1;
+}
+
+static const char *text_of(lua_State *L, int index)
+{
+    if (lua_type(L, index) == LUA_TSTRING)
+        return lua_tostring(L, index);
+    if (lua_type(L, index) == LUA_TTABLE || lua_type(L, index) == LUA_TUSERDATA
+        || lua_type(L, index) == LUA_TNUMBER) {
+        lua_pushcfunction(L, safe_tostring);
+        lua_pushvalue(L, index);
+        if (lua_pcall(L, 1, 1, 0) == 0)
+            return lua_tostring(L, -1);
+    }
+    return lua_pushfstring(L, "(error object is a %s value)",
+                           luaL_typename(L, index));
+}
+
+/* The frames of the engine itself are of no use to anybody. */
+static void cut_own_frames(char *traceback)
+{
+    char *own = strstr(traceback, "\n\tflowrun/worker.lua:");
+
+    if (own)
+        *own = '\0';
+}
+
+struct error_call {
+    lua_State *co;
+    struct fri_error *error;
+    const struct fri_memory *memory;
+};
+
+static int take(lua_State *L)
+{
+    struct error_call *call = lua_touserdata(L, 1);
+    struct fri_pack *pack;
+    const char *text;
+    char *trace;
+
+    lua_xmove(call->co, L, 1);
+    luaL_traceback(L, call->co, NULL, 0);
+    trace = fri_strdup(call->memory, lua_tostring(L, 3));
+    if (trace)
+        cut_own_frames(trace);
+    text = text_of(L, 2);
+    call->error = fri_error_new(call->memory, FRUN_ERROR, text, trace, NULL);
+    fri_free(call->memory, trace);
+    if (call->error && fri_pack_values(L, 2, 1, NULL, false, &pack))
+        call->error->value
+            = fri_message_new(call->memory, pack->bytes->data,
+                              pack->bytes->length, pack->handles,
+                              pack->handle_count);
+    return 0;
+}
+
+struct fri_error *fri_error_take(lua_State *L, lua_State *co)
+{
+    struct error_call call
+        = { co, NULL, &script(L)->engine->memory };
+    int top = lua_gettop(L);
+
+    lua_pushcfunction(L, take);
+    lua_pushlightuserdata(L, &call);
+    if (lua_pcall(L, 1, 0, 0) != 0 && !call.error)
+        call.error = fri_error_new(call.memory, FRUN_ENOMEM,
+                                   "out of memory", NULL, NULL);
+    lua_settop(L, top);
+    return call.error;
+}

@@ -1,0 +1,505 @@
+/*
+ * script.c - the module in a Lua state, and its engine.
+ */
+#include "script/view.h"
+
+#include "base/hash.h"
+#include "script/async.h"
+#include "script/files.h"
+#include "script/int64.h"
+#include "script/yaml.h"
+#include "embedded.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct fri_script *registered(lua_State *L)
+{
+    struct fri_script *s;
+
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fri_lua_runner);
+    s = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return s;
+}
+
+/* ---- the engine ------------------------------------------------------- */
+
+static void keep_unseen(struct fri_script *s, struct frun_future *f)
+{
+    if (s->unseen_count == s->unseen_capacity) {
+        size_t want = s->unseen_capacity ? s->unseen_capacity * 2 : 16;
+        struct frun_future **list = fri_realloc(
+            &s->engine->memory, s->unseen, want * sizeof(void *));
+
+        if (!list)
+            return;
+        s->unseen = list;
+        s->unseen_capacity = want;
+    }
+    s->unseen[s->unseen_count++] = fri_future_ref(f);
+}
+
+static bool is_unseen(const struct frun_future *f)
+{
+    return !atomic_load(&f->looked)
+           && !(f->holds == FRI_ERROR && f->data.error
+                && atomic_load(&f->data.error->looked));
+}
+
+/* What somebody has looked at meanwhile need not be kept. */
+static void forget_seen(struct fri_script *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->unseen_count; i++) {
+        if (is_unseen(s->unseen[i]))
+            s->unseen[n++] = s->unseen[i];
+        else
+            fri_future_unref(s->unseen[i]);
+    }
+    s->unseen_count = n;
+}
+
+static void on_event(struct fri_observer *o, enum fri_event event,
+                     struct frun_future *f, fri_time now)
+{
+    struct fri_script *s
+        = (struct fri_script *)(void *)((char *)o
+                                        - offsetof(struct fri_script,
+                                                   observer));
+
+    (void)now;
+    if (event != FRI_FINISHED || fri_state(f) != FRI_FAILED || f->counted)
+        return;
+    if (s->unseen_count == s->unseen_capacity && s->unseen_count >= 1024)
+        forget_seen(s);
+    keep_unseen(s, f);
+}
+
+static frun_status open_engine(struct fri_script *s)
+{
+    frun_engine_options o = { .size = sizeof o, .seed = s->options->seed };
+    frun_engine *e;
+    frun_status status = frun_engine_open(&o, &e);
+
+    if (status != FRUN_OK)
+        return status;
+    e->runner = &fri_lua_runner;
+    e->runner_user = s;
+    s->observer.event = on_event;
+    e->sched.observers = &s->observer;
+    __atomic_store_n(&s->engine, e, __ATOMIC_RELEASE);
+    return FRUN_OK;
+}
+
+frun_engine *fri_script_need(lua_State *L, struct fri_script *s)
+{
+    frun_status status = FRUN_OK;
+
+    if (s->closed)
+        luaL_error(L, "flowrun: the run is over");
+    if (!s->engine)
+        status = open_engine(s);
+    if (status != FRUN_OK)
+        fri_raise(L, status, "%s", frun_status_text(status));
+    return s->engine;
+}
+
+frun_engine *fri_script_engine(lua_State *L)
+{
+    return registered(L)->engine;
+}
+
+/* ---- small functions of the module ------------------------------------ */
+
+static int core_load(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+
+    lua_settop(L, 2);
+    if (strcmp(name, "data") == 0)
+        fri_chunk_call(L, fri_lua_data, fri_lua_data_len, "data", 1);
+    else
+        fri_chunk_call(L, fri_lua_args, fri_lua_args_len, "args", 1);
+    return 1;
+}
+
+static int core_files(lua_State *L)
+{
+    fri_open_files(L);
+    return 1;
+}
+
+static int core_yaml(lua_State *L)
+{
+    fri_open_yaml(L);
+    return 1;
+}
+
+/* Writes the text to io.NAME and ends the run through os.exit. */
+static int leave(lua_State *L, const char *name, const char *text, int status)
+{
+    lua_getglobal(L, "io");
+    lua_getfield(L, -1, name);
+    lua_getfield(L, -1, "write");
+    lua_insert(L, -2);
+    lua_pushstring(L, text);
+    lua_call(L, 2, 0);
+    lua_getglobal(L, "os");
+    lua_getfield(L, -1, "exit");
+    lua_pushinteger(L, status);
+    lua_pushboolean(L, 1);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+static int core_usage(lua_State *L)
+{
+    const char *script = fri_script_of(L)->options->script;
+
+    return leave(L, "stderr",
+                 lua_pushfstring(L, "%s: %s\n", script ? script : "script",
+                                 luaL_checkstring(L, 1)),
+                 2);
+}
+
+static int core_show_help(lua_State *L)
+{
+    return leave(L, "stdout", luaL_checkstring(L, 1), 0);
+}
+
+/* What lua/args.lua needs beside the helpers of files.c. */
+static int core_args_core(lua_State *L)
+{
+    struct fri_script *s = fri_script_of(L);
+    const struct fri_run_options *o = s->options;
+
+    lua_newtable(L);
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, core_usage, 1);
+    lua_setfield(L, -2, "usage");
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, core_show_help, 1);
+    lua_setfield(L, -2, "show_help");
+    if (!o->argv)
+        return 1;
+    lua_pushstring(L, o->script);
+    lua_setfield(L, -2, "script");
+    lua_createtable(L, o->argc, 0);
+    for (int i = 0; i < o->argc; i++) {
+        lua_pushstring(L, o->argv[i]);
+        lua_rawseti(L, -2, i + 1);
+        if (strcmp(o->argv[i], "--help") == 0 || strcmp(o->argv[i], "-h") == 0) {
+            lua_pushboolean(L, 1);
+            lua_setfield(L, -3, "help");
+        }
+    }
+    lua_setfield(L, -2, "argv");
+    return 1;
+}
+
+/* core.raise_unfinished(text, seconds), core.unfinished_error(...) */
+static int core_unfinished_error(lua_State *L)
+{
+    lua_settop(L, 2);
+    fri_error_push_new(L, FRUN_EUNFINISHED, lua_tostring(L, 1));
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "seconds");
+    return 1;
+}
+
+static int core_raise_unfinished(lua_State *L)
+{
+    core_unfinished_error(L);
+    return lua_error(L);
+}
+
+/* core.id(future): equal for handles of the same one. */
+static int core_id(lua_State *L)
+{
+    lua_pushlightuserdata(L, fri_future_check(L, 1));
+    return 1;
+}
+
+/* ---- flow.options ----------------------------------------------------- */
+
+static double number_option(lua_State *L, const char *name, double least,
+                            double most)
+{
+    double n = lua_tonumber(L, -1);
+
+    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= least && n <= most))
+        luaL_error(L, "options: %s: a number from %f to %f expected, got %s",
+                   name, least, most,
+                   lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1)
+                                                  : luaL_typename(L, -1));
+    return n;
+}
+
+static void pool_option(lua_State *L, struct fri_script *s)
+{
+    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+                                                      : "";
+
+    if (strcmp(kind, "threads") != 0)
+        luaL_error(L, "options: pool: \"threads\" expected in this version");
+    if (s->own.pool_kind < 0)
+        s->own.pool_kind = FRUN_THREADS;
+}
+
+static void set_option(lua_State *L, struct fri_script *s, const char *name)
+{
+    if (strcmp(name, "workers") == 0) {
+        int n = (int)number_option(L, name, 1, 1024);
+
+        if (s->own.workers == 0)
+            s->own.workers = n;
+    } else if (strcmp(name, "seed") == 0) {
+        double n = number_option(L, name, 0, 9007199254740992.0);
+
+        if (s->engine)
+            luaL_error(L, "options: seed: set it before the first pool");
+        if (!s->own.seed_given)
+            s->own.seed = (uint64_t)n;
+    } else if (strcmp(name, "timeout") == 0) {
+        double n = number_option(L, name, 0, 9e9);
+
+        if (s->own.timeout == 0 && s->own.set_timeout)
+            s->own.set_timeout(s->own.user, n);
+    } else if (strcmp(name, "pool") == 0) {
+        pool_option(L, s);
+    } else {
+        luaL_error(L, "options: unknown option '%s'", name);
+    }
+}
+
+/* flow.options{ workers=, pool=, seed=, timeout= }: the command line wins. */
+static int flow_options(lua_State *L)
+{
+    struct fri_script *s = fri_script_of(L);
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    if (s->worker)
+        return luaL_error(L, "options: only in the main program");
+    if (s->options != &s->own) {
+        s->own = *s->options;
+        s->options = &s->own;
+    }
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            return luaL_error(L, "options: names expected as keys");
+        set_option(L, s, lua_tostring(L, -2));
+    }
+    return 0;
+}
+
+/* ---- on_done ---------------------------------------------------------- */
+
+struct callback {
+    struct fri_due due;
+    struct fri_waiter waiter;
+    struct fri_script *script;
+    int fn_ref, future_ref;
+};
+
+static void run_callback(struct fri_due *due)
+{
+    struct callback *cb = (struct callback *)due;
+    struct fri_script *s = cb->script;
+    struct frun_future *f = cb->waiter.future;
+    lua_State *L = s->L;
+    int top = lua_gettop(L);
+
+    luaL_checkstack(L, 4, "callback");
+    fri_look(f);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, cb->fn_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, cb->future_ref);
+    luaL_unref(L, LUA_REGISTRYINDEX, cb->fn_ref);
+    luaL_unref(L, LUA_REGISTRYINDEX, cb->future_ref);
+    fri_future_unref(f);
+    fri_free(&s->engine->memory, cb);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        s->callback_errors++;
+        fri_complain(s, "on_done: %s", lua_tostring(L, -1)
+                                           ? lua_tostring(L, -1)
+                                           : "an error that is no text");
+    }
+    lua_settop(L, top);
+}
+
+static void callback_due(struct fri_waiter *w)
+{
+    struct callback *cb
+        = (struct callback *)(void *)((char *)w
+                                      - offsetof(struct callback, waiter));
+
+    fri_owner_post(cb->script->engine, &cb->due);
+}
+
+/* core.on_done(future, fn) */
+static int core_on_done(lua_State *L)
+{
+    struct fri_script *s = fri_script_of(L);
+    struct frun_future *f = fri_future_check(L, 1);
+    struct callback *cb;
+    bool done;
+
+    if (s->worker)
+        return luaL_error(L, "on_done: only in the main program");
+    cb = fri_alloc_zero(&s->engine->memory, sizeof *cb);
+    if (!cb)
+        return fri_raise(L, FRUN_ENOMEM, "out of memory");
+    cb->script = s;
+    cb->due.run = run_callback;
+    cb->waiter.fire = callback_due;
+    cb->waiter.future = fri_future_ref(f);
+    lua_settop(L, 2);
+    cb->fn_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    cb->future_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    fri_lock(s->engine);
+    done = fri_is_final(f);
+    if (!done)
+        fri_waiter_link(&cb->waiter, &f->waiters);
+    fri_unlock(s->engine);
+    if (done)
+        run_callback(&cb->due);
+    return 0;
+}
+
+static const luaL_Reg core_functions[] = {
+    { "load", core_load },         { "files", core_files },
+    { "yaml", core_yaml },         { "args_core", core_args_core },
+    { "raise_unfinished", core_raise_unfinished },
+    { "unfinished_error", core_unfinished_error },
+    { "id", core_id },             { "on_done", core_on_done },
+    { NULL, NULL },
+};
+
+static const luaL_Reg flow_functions[] = {
+    { "options", flow_options },   { "int", fri_flow_int },
+    { "split", fri_flow_split },   { "glob", fri_flow_glob },
+    { NULL, NULL },
+};
+
+/* ---- loading ---------------------------------------------------------- */
+
+void fri_chunk_call(lua_State *L, const char *bytes, size_t length,
+                    const char *name, int results)
+{
+    lua_pushfstring(L, "=flowrun/%s.lua", name);
+    if (luaL_loadbuffer(L, bytes, length, lua_tostring(L, -1)) != LUA_OK)
+        lua_error(L);
+    lua_replace(L, -2);
+    lua_insert(L, -2);
+    lua_call(L, 1, results);
+}
+
+static void add(lua_State *L, struct fri_script *s, int table,
+                const luaL_Reg *functions)
+{
+    for (; functions->name; functions++) {
+        lua_pushlightuserdata(L, s);
+        lua_pushcclosure(L, functions->func, 1);
+        lua_setfield(L, table, functions->name);
+    }
+}
+
+/* From core into the module, as they stand. */
+static void share(lua_State *L, const char *const *names)
+{
+    for (; *names; names++) {
+        lua_getfield(L, 1, *names);
+        lua_setfield(L, 2, *names);
+    }
+}
+
+static void keep_sort(lua_State *L, struct fri_script *s)
+{
+    lua_getglobal(L, "table");
+    lua_getfield(L, -1, "sort");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &s->flow);
+    lua_pop(L, 1);
+}
+
+/* Leaves the module on the stack. */
+static void build(lua_State *L, struct fri_script *s)
+{
+    static const char *const names[]
+        = { "threads", "pool", "async", "now", "limit", "seat",
+            "attempt", "cancelled", NULL };
+
+    lua_newtable(L); /* core, 1 */
+    lua_newtable(L); /* flow, 2 */
+    keep_sort(L, s);
+    fri_handles_open(L, s);
+    add(L, s, 1, fri_pool_functions);
+    add(L, s, 1, fri_future_functions);
+    add(L, s, 1, fri_limit_functions);
+    add(L, s, 1, fri_await_functions);
+    add(L, s, 1, fri_async_functions);
+    add(L, s, 1, core_functions);
+    add(L, s, 2, flow_functions);
+    share(L, names);
+    lua_pushliteral(L, FRUN_VERSION);
+    lua_setfield(L, 2, "version");
+    if (luaL_loadbuffer(L, fri_lua_flow, fri_lua_flow_len,
+                        "=flowrun/flow.lua")
+        != LUA_OK)
+        lua_error(L);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 2, 1);
+}
+
+/* In package.preload: called once by require. */
+static int load_module(lua_State *L)
+{
+    lua_settop(L, 0);
+    build(L, fri_script_of(L));
+    return 1;
+}
+
+/* For handles that arrive before the task has asked for the module. */
+void fri_module_load(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "flowrun");
+    lua_call(L, 1, 0);
+}
+
+struct fri_script *fri_script_new(lua_State *L)
+{
+    struct fri_script *s = lua_newuserdatauv(L, sizeof *s, 0);
+
+    memset(s, 0, sizeof *s);
+    s->L = L;
+    s->own.pool_kind = -1;
+    s->options = &s->own;
+    s->shared = &s->owned;
+    s->started = fri_now();
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &fri_lua_runner);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, load_module, 1);
+    lua_setfield(L, -2, "flowrun");
+    fri_errors_open(L, s);
+    lua_pop(L, 2);
+    return s;
+}
+
+struct fri_script *fri_script_open(lua_State *L,
+                                   const struct fri_run_options *options)
+{
+    struct fri_script *s = fri_script_new(L);
+
+    if (options)
+        s->options = options;
+    fri_travel_open(L, NULL, s->shared, false);
+    fri_random_open(L, s);
+    if (options)
+        fri_random_seed(s, fri_mix(s->options->seed + 1));
+    return s;
+}

@@ -1,0 +1,238 @@
+/*
+ * script.h - the module `flow` in one Lua state: of the main program, or of a
+ * worker.
+ *
+ * Rules.
+ *  1. One fri_script per state, upvalue 1 of every C function of the module.
+ *  2. The engine is opened at the first use that needs one, by the main
+ *     program's state; workers' states are given theirs.
+ *  3. A C function that waits does so in its last statement (it may yield);
+ *     what comes after the wait is Lua (lua/flow.lua).
+ *  4. No Lua error may be raised while the engine's lock is held, or while
+ *     something is owned by C only.
+ */
+#ifndef FRI_SCRIPT_H
+#define FRI_SCRIPT_H
+
+#include "pools/pool.h"
+#include "script/travel.h"
+
+struct fri_async;
+struct fri_ordinals;
+
+struct fri_run_options {
+    int workers; /* 0: usable CPUs */
+    int pool_kind; /* of flow.pool(); -1: threads */
+    uint64_t seed;
+    bool seed_given;
+    double timeout; /* of the run, 0: none */
+    void (*set_timeout)(void *user, double seconds); /* by flow.options */
+    void *user;
+    bool quiet, verbose;
+    struct fri_output *output; /* NULL: the engine's own */
+    int argc;    /* the script's own options */
+    char **argv;
+    const char *script;
+};
+
+/* What runs now in this state and may be suspended: a task or an async
+ * function. */
+struct fri_flow {
+    lua_State *co;
+    struct fri_set *set; /* what it waits for while it is suspended */
+    struct fri_async *async; /* NULL: a task of a worker */
+    void *job;               /* of a worker: struct fri_job */
+    uint64_t stream; /* of random numbers; of the task, or the item */
+    struct fri_ordinals *ordinals; /* of what it submits */
+    uint8_t random[32]; /* the generator while it is suspended */
+};
+
+struct fri_script {
+    lua_State *L; /* the state's main thread */
+    frun_engine *engine;
+    struct fri_worker *worker; /* NULL: the main program */
+    const struct fri_run_options *options;
+    struct fri_run_options own;
+    struct fri_travel_shared *shared, owned;
+    struct fri_flow *flow; /* NULL: the main program's top level */
+    struct fri_lines *lines; /* of a worker: where the task prints */
+    const void *pool_meta, *future_meta, *limit_meta, *set_meta, *native_meta,
+        *error_meta;
+    frun_pool *default_pool;
+    struct fri_lane async_lane; /* async functions are tasks of this one */
+    bool async_open;
+    struct fri_spec *async_spec;
+    struct fri_ordinals *ordinals;
+    uint8_t *random; /* the VM's generator, FRI_RANDOM_STATE bytes, or NULL */
+    struct fri_waiter *never; /* a list in which nothing ever fires */
+    struct fri_observer observer; /* of the main program: see unseen */
+    struct frun_future **unseen;  /* failed: a reference each (lock) */
+    size_t unseen_count, unseen_capacity;
+    struct fri_runtime *helper; /* where short work of the main one runs */
+    struct fri_runtime *runtime; /* of a worker, or a helper: what owns this */
+    frun_pool *inline_pool; /* of a helper: whose work it does */
+    unsigned callback_errors;
+    fri_time started;
+    bool closed;
+};
+
+static inline struct fri_script *fri_script_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* ---- script.c: the module --------------------------------------------- */
+
+/* Preloads "flowrun" into the main program's state; cheap.  Before any code
+ * of the script.  `options` must outlive the state; NULL: defaults. */
+struct fri_script *fri_script_open(lua_State *L,
+                                   const struct fri_run_options *options);
+frun_engine *fri_script_engine(lua_State *L); /* NULL: none is open */
+
+/* Drains all pools (or cancels what is pending), runs what is due, names on
+ * stderr the failed futures that nobody looked at; their number, or -1 when
+ * it was interrupted. */
+int fri_script_finish(lua_State *L, bool cancel);
+void fri_script_close(lua_State *L);
+
+/* From any thread: nothing more is started, waits of the main program end by
+ * raising "interrupted". */
+void fri_script_interrupt(struct fri_script *s);
+
+/* The part of every state's opening that is the same: the fri_script, as a
+ * userdata in the registry, and the module in package.preload. */
+struct fri_script *fri_script_new(lua_State *L);
+
+/* Loads the module into the state if it is not there yet. */
+void fri_module_load(lua_State *L);
+
+/* A line on stderr: "flowrun: ...". */
+void fri_complain(struct fri_script *s, const char *format, ...);
+
+/* Pushes what an embedded Lua chunk (its bytes) returns for one argument, the
+ * value on the top of the stack. */
+void fri_chunk_call(lua_State *L, const char *bytes, size_t length,
+                    const char *name, int results);
+
+/* The engine, opened if need be; raises when it cannot. */
+frun_engine *fri_script_need(lua_State *L, struct fri_script *s);
+
+/* Raises a string at the line of the script, however deep in the module. */
+int fri_misuse(lua_State *L, const char *format, ...);
+
+/* Raises `kind` error tables. */
+int fri_raise(lua_State *L, frun_status status, const char *format, ...);
+
+/* ---- handle.c: userdata ----------------------------------------------- */
+
+struct fri_view; /* a pool with a policy: what a pool is to a script */
+
+struct fri_box {
+    struct fri_handle *handle; /* NULL: closed */
+};
+
+struct fri_pool_box {
+    struct fri_box box; /* a fri_view */
+    int name_ref;       /* a name function, or LUA_NOREF */
+    int after_ref;      /* a list of futures, or LUA_NOREF */
+    struct fri_function *function; /* of `spec` */
+    struct fri_spec *spec;         /* used last */
+};
+
+struct fri_view {
+    struct fri_handle handle; /* FRI_HANDLE_POOL */
+    frun_pool *pool;          /* held */
+    frun_policy policy;       /* texts and lists are this one's */
+};
+
+void fri_handles_open(lua_State *L, struct fri_script *s);
+struct frun_future *fri_future_test(lua_State *L, struct fri_script *s,
+                                    int index);
+struct frun_future *fri_future_check(lua_State *L, int index);
+struct fri_pool_box *fri_pool_check(lua_State *L, int index);
+
+/* Pushes a userdata for the future and returns where its reference goes: set
+ * it when nothing can fail any more. */
+struct fri_box *fri_future_box(lua_State *L, struct fri_script *s);
+
+/* Pushes the values of a future that is done; their number, or -1 with a
+ * text pushed. */
+int fri_future_push_values(lua_State *L, struct frun_future *f);
+
+/* ---- errors.c --------------------------------------------------------- */
+
+void fri_errors_open(lua_State *L, struct fri_script *s);
+
+/* Pushes the error table. */
+void fri_error_push(lua_State *L, const struct fri_error *error);
+void fri_error_push_of(lua_State *L, struct frun_future *f);
+void fri_error_push_new(lua_State *L, frun_status status, const char *message);
+
+/* Makes an error of the value on the top of `co`, which failed. */
+struct fri_error *fri_error_take(lua_State *L, lua_State *co);
+
+/* ---- lpool.c, policy.c, future.c, await.c, async.c -------------------- */
+
+extern const luaL_Reg fri_pool_methods[], fri_pool_functions[];
+extern const luaL_Reg fri_future_methods[], fri_future_functions[];
+extern const luaL_Reg fri_await_functions[], fri_async_functions[];
+extern const luaL_Reg fri_limit_functions[];
+
+/* Pushes a pool's userdata: a view with no policy; takes the caller's hold. */
+void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool);
+
+/* Reads the policy table at index over the policy of `from`; pushes the new
+ * userdata. */
+int fri_pool_with(lua_State *L);
+
+/* An async future that is to be a dependency needs its values as a message. */
+bool fri_async_pack(lua_State *L, struct fri_script *s, struct frun_future *f);
+
+void fri_in_flow(struct fri_script *s);
+
+/* Somebody has seen its outcome. */
+void fri_look(struct frun_future *f);
+
+/* ---- random.c --------------------------------------------------------- */
+
+/* Streams of random numbers: what a task draws does not depend on workers,
+ * pools or packing.  A stream is a number made of the parent's stream, the
+ * task's name or source, its key or arguments, and its ordinal among equals
+ * of the same parent. */
+
+/* What all tasks of one function (or name) in this place have in common. */
+uint64_t fri_stream_base(lua_State *L, int function, const char *name);
+
+/* Of a submit: `key` is a hash of the arguments; of a scattered item: of its
+ * key. */
+uint64_t fri_stream(struct fri_script *s, uint64_t base, uint64_t key);
+
+/* Of a map: items 1..listed, then those whose keys stand in the list at
+ * `keys` from listed + 1 on.  NULL: out of memory. */
+void *fri_streams_new(lua_State *L, struct fri_script *s, uint64_t base,
+                      uint64_t listed, uint64_t count, int keys);
+void fri_streams_free(void *streams);
+uint64_t fri_streams_item(const void *streams, uint64_t i); /* from 0 */
+uint64_t fri_key_hash(lua_State *L, int index);
+void fri_ordinals_free(const struct fri_memory *m, struct fri_ordinals *o);
+
+/* The generator of this VM. */
+enum { FRI_RANDOM_STATE = 32 };
+void fri_random_open(lua_State *L, struct fri_script *s);
+void fri_random_seed(struct fri_script *s, uint64_t stream);
+void fri_random_save(struct fri_script *s, uint8_t state[FRI_RANDOM_STATE]);
+void fri_random_load(struct fri_script *s,
+                     const uint8_t state[FRI_RANDOM_STATE]);
+
+/* ---- worker.c --------------------------------------------------------- */
+
+extern const struct fri_runner fri_lua_runner;
+
+/* A state for tasks.  worker NULL: the helper of the main program `main`.
+ * NULL: *error. */
+struct fri_runtime *fri_runtime_open(struct fri_script *main,
+                                     struct fri_worker *worker,
+                                     struct fri_error **error);
+void fri_runtime_close(struct fri_runtime *rt);
+
+#endif

@@ -1,0 +1,124 @@
+#!/bin/sh
+# options.sh: the command's own options, and what is no option.
+. "$(dirname "$0")/common"
+
+write script.lua <<'END'
+print("ran", ...)
+END
+write workers.lua <<'END'
+local flow = require "flowrun"
+print(flow.threads():stats().workers, flow.pool():stats().workers, flow.threads(2):stats().workers)
+END
+
+# Version and help.
+run "$flowrun" --version;                 is 0; out_has '^flowrun [0-9]+\.[0-9]+\.[0-9]+'; quiet
+run "$flowrun" --help;                    is 0; quiet
+for word in '-j' '--workers' '--pool' '--seed' '--timeout' '-q' '-v' '--color' \
+            '--version' '--help' 'script'; do
+   out_has "$word"
+done
+run "$flowrun" --version script.lua;      is 0; out_lacks ran
+run "$flowrun" -j 2 --help;               is 0; out_has '--workers'
+
+# Nothing to run.
+run "$flowrun";                           is 2; out ''; err_has 'script|[Uu]sage'
+run "$flowrun" -j 2;                      is 2; out ''
+run "$flowrun" missing.lua;               is 2; out ''; err_has 'missing\.lua'; lines 2
+run "$flowrun" no/such/dir/x.lua;         is 2; err_has 'no/such/dir/x\.lua'
+mkdir dir.lua
+run "$flowrun" dir.lua;                   is 2; out ''; err_has 'dir\.lua'
+run "$flowrun" '';                        is 2; out ''
+if [ "$(id -u)" != 0 ]; then
+   write closed.lua <script.lua
+   chmod 000 closed.lua
+   run "$flowrun" closed.lua;             is 2; err_has 'closed\.lua'
+fi
+
+# Unknown options, and options with a bad value, run nothing.
+bad() {
+   run "$flowrun" "$@" script.lua; is 2; out ''; lines 3
+}
+bad --bogus;           err_has 'bogus'
+bad -Z;                err_has 'Z'
+bad --worker;          err_has 'worker'
+bad --workers=0;       err_has 'workers'
+bad --workers 1000000; err_has 'workers'
+bad --workers -1;      err_has 'workers'
+bad --workers 1.5;     err_has 'workers'
+bad --workers 2x;      err_has 'workers'
+bad --workers '';      err_has 'workers'
+bad -j 0;              err_has 'workers|-j'
+bad -j x;              err_has 'workers|-j'
+bad -j 99999999999999999999; err_has 'workers|-j'
+bad --pool bogus;      err_has 'bogus'
+bad --seed x;          err_has 'seed'
+bad --seed 1.5;        err_has 'seed'
+bad --seed '';         err_has 'seed'
+bad --timeout x;       err_has 'timeout'
+bad --timeout -1;      err_has 'timeout'
+bad --timeout nan;     err_has 'timeout'
+bad --timeout '';      err_has 'timeout'
+bad --color bogus;     err_has 'color'
+bad -q=1
+bad --quiet=maybe
+run "$flowrun" --workers; is 2; out ''; err_has 'workers'
+run "$flowrun" -j;        is 2; out ''
+run "$flowrun" --seed;    is 2; err_has 'seed'
+run "$flowrun" --timeout; is 2; err_has 'timeout'
+
+# Good values, in each form.
+run "$flowrun" -j 3 workers.lua;          is 0; out "3	3	2"; quiet
+run "$flowrun" -j3 workers.lua;           is 0; out "3	3	2"
+run "$flowrun" --workers 5 workers.lua;   is 0; out "5	5	2"
+run "$flowrun" --workers=5 workers.lua;   is 0; out "5	5	2"
+run "$flowrun" -j 1024 workers.lua;       is 0; out "1024	1024	2"
+run "$flowrun" -j 3 -j 4 workers.lua;     is 0; out "4	4	2"
+run "$flowrun" --pool threads script.lua; is 0; out "ran"
+run "$flowrun" --seed 7 script.lua;       is 0; out "ran"
+run "$flowrun" --timeout 50 script.lua;   is 0; out "ran"; quiet
+run "$flowrun" -q script.lua;             is 0; out "ran"; quiet
+run "$flowrun" -v script.lua;             is 0; out "ran"
+for when in auto always never; do
+   run "$flowrun" --color $when script.lua; is 0; out "ran"
+done
+
+# Everything behind the script is the script's.
+run "$flowrun" script.lua -j 0 --bogus -- -v; is 0; out "ran	-j	0	--bogus	--	-v"
+run "$flowrun" -- script.lua --version;   is 0; out "ran	--version"
+
+# From inside the script; the command line wins.
+write inside.lua <<'END'
+local flow = require "flowrun"
+flow.options { workers = 3 }
+print(flow.threads():stats().workers)
+END
+run "$flowrun" inside.lua;                is 0; out 3
+run "$flowrun" -j 2 inside.lua;           is 0; out 2
+write wrong.lua <<'END'
+local flow = require "flowrun"
+local function refused(options, word)
+   local ok, err = pcall(function() flow.options(options) end)
+   assert(not ok and type(err) == "string", word)
+   assert(err:find(word, 1, true), err)
+   assert(err:find("^wrong%.lua:3:"), err)
+end
+refused({ workers = 0 }, "workers")
+refused({ workers = "x" }, "workers")
+refused({ pool = "bogus" }, "pool")
+refused({ seed = "x" }, "seed")
+refused({ timeout = "x" }, "timeout")
+refused({ bogus = 1 }, "bogus")
+refused(5, "table")
+print "all refused"
+END
+run "$flowrun" wrong.lua;                 is 0; out 'all refused'
+
+# One CPU, one worker.
+if taskset -c 0 true 2>/dev/null; then
+   write cpus.lua <<'END'
+print(require("flowrun").threads():stats().workers)
+END
+   run taskset -c 0 "$flowrun" cpus.lua;  is 0; out 1
+fi
+
+finish

@@ -1,0 +1,250 @@
+#!/bin/sh
+# readme.sh: every program of README.md and docs/ is run, and prints what the
+# page says; every workflow is run, and prints what is written below.
+#
+#    FLOWRUN=build/flowrun tests/command/readme.sh
+#
+# In a page, a fenced block whose first line is a comment with a file name
+# (-- crash.lua: ..., /* sum.c - ..., # crash.yaml) is that file. A text block
+# that begins with `$ ` is a transcript: its commands are run in a directory
+# that holds the page's files so far, and the output must be as printed, but
+# that any duration (digits, a point, digits, " s") stands for any other, and
+# a line `...` for any lines. A lua file that no transcript names is a failure.
+# Other lua blocks are fragments; they must compile.
+set -u
+
+root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+flowrun=${FLOWRUN:-$root/build/flowrun}
+case $flowrun in /*) ;; *) flowrun=$PWD/$flowrun ;; esac
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+passed=0 failed=0
+
+# What the transcripts find on their PATH.
+mkdir "$work/bin"
+ln -s "$flowrun" "$work/bin/flowrun"
+cat >"$work/bin/pkg-config" <<END
+#!/bin/sh
+echo "-I'$root/engine' '${flowrun%/*}/libflowrun.a' -lpthread -lm"
+END
+cat >"$work/bin/cc" <<END
+#!/bin/sh
+eval exec ${CC:-gcc} ${CFLAGS:-} "\$@"
+END
+chmod +x "$work/bin/pkg-config" "$work/bin/cc"
+PATH=$work/bin:$PATH
+export PATH NO_COLOR=1
+
+# split PAGE DIR: the blocks of a page as DIR/n.lua-file, n.fragment and so on.
+split() {
+   awk -v dir="$2" '
+      /^```/ && !inside {
+         inside = 1; language = substr($0, 4); lines = 0; n++
+         at = sprintf("%s/%03d", dir, n)
+         next
+      }
+      /^```/ {
+         inside = 0
+         close(out)
+         next
+      }
+      inside {
+         if (lines++ == 0) {
+            kind = "other"; name = ""
+            if (language == "lua" && match($0, /^-- [a-z_0-9]+\.lua/))
+               name = substr($0, 4, RLENGTH - 3)
+            else if (language == "c" && match($0, /^\/\* [a-z_0-9]+\.c/))
+               name = substr($0, 4, RLENGTH - 3)
+            else if (match($0, /^# [a-z_0-9]+\.[a-z]+/))
+               name = substr($0, 3, RLENGTH - 2)
+            if (name != "") kind = "file"
+            else if (language == "lua") kind = "fragment"
+            else if (language == "text" && $0 ~ /^\$ /) kind = "transcript"
+            out = at "." kind
+            if (name != "") print name > (at ".name")
+            close(at ".name")
+            printf "" > out
+         }
+         print > out
+      }' "$1"
+}
+
+# script TRANSCRIPT: a shell program that prints what the transcript holds.
+script() {
+   awk '/^\$ / {
+      line = substr($0, 3); quoted = $0
+      gsub(/\047/, "\047\\\047\047", quoted)
+      print "status=$?; printf \047%s\\n\047 \047" quoted "\047"
+      print "(exit $status)"
+      print line
+   }' "$1"
+}
+
+durations() {
+   sed -E 's/ *[0-9]+\.[0-9]+ s($|[^a-z])/ # s\1/g' "$1"
+}
+
+# same WANTED GOT NAME: compares by the rules above, and says what differs.
+same() {
+   durations "$1" >"$work/wanted"
+   durations "$2" >"$work/got"
+   if awk '
+      FNR == 1 { file++ }
+      file == 1 { wanted[++w] = $0; next }
+      { got[++g] = $0 }
+      END {
+         i = 1
+         for (k = 1; k <= w; k++) {
+            if (wanted[k] == "...") {
+               while (k < w && i <= g && got[i] != wanted[k + 1]) i++
+               if (k == w) i = g + 1
+            } else if (i > g || got[i++] != wanted[k])
+               exit 1
+         }
+         exit i <= g
+      }' "$work/wanted" "$work/got"
+   then
+      passed=$((passed + 1))
+   else
+      failed=$((failed + 1))
+      echo "FAILED $3"
+      diff "$work/wanted" "$work/got" | sed 's/^/   /'
+   fi
+}
+
+fail() {
+   failed=$((failed + 1))
+   echo "FAILED $*"
+}
+
+page() {
+   name=${1##*/}
+   dir=$work/${name%.md}
+   mkdir "$dir" "$dir/blocks"
+   split "$1" "$dir/blocks"
+   : >"$dir/blocks/all"
+   for block in "$dir"/blocks/*.*; do
+      case $block in
+      *.file)
+         cp "$block" "$dir/$(cat "${block%.file}.name")" ;;
+      *.fragment)
+         if "$flowrun" "$work/compile.lua" "$block" >"$work/out" 2>&1
+         then passed=$((passed + 1))
+         else fail "$name, a fragment: $(cat "$work/out" "$block")"
+         fi ;;
+      *.transcript)
+         cat "$block" >>"$dir/blocks/all"
+         script "$block" >"$work/script"
+         (cd "$dir" && timeout 120 sh "$work/script") >"$work/out" 2>&1
+         same "$block" "$work/out" "$name: $(head -n 1 "$block")" ;;
+      esac
+   done
+   for file in "$dir"/*.lua; do
+      [ -e "$file" ] || continue
+      grep -q "^\\$ .*${file##*/}" "$dir/blocks/all" ||
+         fail "$name: ${file##*/} is never run"
+   done
+}
+
+# workflow [-s] NAME [OPTION]...: runs it and compares with stdin; -s: sorted,
+# where tests of one length end in either order.
+workflow() {
+   order=cat
+   if [ "$1" = -s ]; then order=sort; shift; fi
+   name=$1; shift
+   $order >"$work/workflow"
+   timeout 120 "$flowrun" "$root/workflows/$name" "$@" >"$work/raw" 2>&1 ||
+      fail "$name: status $?"
+   $order "$work/raw" >"$work/out"
+   same "$work/workflow" "$work/out" "$name"
+}
+
+cat >"$work/compile.lua" <<'END'
+local file = assert(io.open(arg[1]))
+assert(load("local flow, pool, future, limit " .. file:read("*a"), "=page"))
+END
+
+for file in "$root/README.md" "$root"/docs/*.md; do
+   page "$file"
+done
+
+for file in "$root"/workflows/*.lua; do
+   lines=$(wc -l <"$file")
+   [ "$lines" -le 48 ] || fail "${file##*/}: $lines lines"
+done
+
+# By the clock: a mesh is a barrier, and rear at 200 ends with side at 400.
+workflow -s crash_grid.lua <<'END'
+   0.062 s  side__10__200
+   0.370 s  front__50__200
+   0.494 s  rear__20__200
+   0.617 s  side__10__400
+   1.234 s  front__50__400
+   1.481 s  rear__20__400
+   1.481 s  one after another, 6 tests
+   0.062 s  side__10__200
+   0.123 s  rear__20__200
+   0.309 s  front__50__200
+   0.432 s  side__10__400
+   0.555 s  rear__20__400
+   0.926 s  front__50__400
+   0.926 s  a barrier after each mesh, 6 tests
+   0.062 s  side__10__200
+   0.123 s  rear__20__200
+   0.123 s  side__10__400
+   0.247 s  rear__20__400
+   0.309 s  front__50__200
+   0.617 s  front__50__400
+   0.617 s  all at once, 6 tests
+END
+
+workflow pools.lua --wait 0.1 <<'END'
+long_io    loop      0.40 s
+   0: 0
+   1: 2
+   2: 4
+   3: 6
+long_io    threads   0.10 s
+   0: 0
+   1: 2
+   2: 4
+   3: 6
+long_comp  loop      1.60 s
+   0: 2236.5678097446853
+   1: 2236.5678097446853
+   2: 2236.5678097446853
+   3: 2236.5678097446853
+long_comp  threads   0.80 s
+   0: 2236.5678097446853
+   1: 2236.5678097446853
+   2: 2236.5678097446853
+   3: 2236.5678097446853
+END
+
+workflow primes.lua <<'END'
+8 primes up to 20: loop 0.000005 s, map 0.000008 s
+9592 primes up to 100000: loop 0.060000 s, map 0.035000 s
+END
+
+workflow licences.lua --cases 6 <<'END'
+case   1  x   1  y 1  z     2   0.020 s
+case   2  x   2  y 2  z     8   0.040 s
+case   3  x   3  y 3  z    18   0.060 s
+case   4  x   4  y 4  z    32   0.080 s
+case   5  x   5  y 5  z    50   0.020 s
+case   6  x   6  y 6  z    72   0.020 s
+...
+total: 0.080 s in parallel, 0.240 s in series
+END
+
+workflow sum.lua --n 10000000 <<'END'
+sum 49999995000000
+END
+
+workflow dag.lua <<'END'
+58 tasks, 114 edges, at most 4 at once: 0.070 s for 0.222 s of work
+END
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
