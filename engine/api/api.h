@@ -51,17 +51,17 @@ static inline frun_engine *fri_future_engine(const frun_future *f)
     return f->spec->lane->sched->user;
 }
 
-/* A call on a pool that was checked: the policy is copied, `spec` made. */
+/* A call on a pool that was checked. */
 struct fri_call {
     frun_pool *pool;
-    frun_policy policy;
-    struct fri_spec *spec; /* a reference, the call's */
+    const frun_policy *policy;
+    frun_policy own;       /* what policy points to, if it is of another size */
+    struct fri_spec *spec; /* the pool's, until its next call */
 };
 
-/* On failure the engine's message is set, and there is nothing to end. */
+/* On failure the engine's message is set. */
 frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
                            frun_function *fn, const frun_policy *policy);
-void fri_call_end(struct fri_call *c);
 
 /* The status that a final future stands for. */
 frun_status fri_future_status(const frun_future *f);

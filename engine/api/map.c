@@ -12,7 +12,7 @@ static struct fri_range *range_of(const struct fri_call *c,
     const struct fri_memory *m = &c->pool->engine->memory;
     size_t n = frun_value_length(list);
     struct fri_range *r = fri_range_new(m, n, c->pool->workers,
-                                        c->policy.chunk);
+                                        c->policy->chunk);
 
     if (!r)
         return NULL;
@@ -37,8 +37,8 @@ static frun_future *submit_range(const struct fri_call *c, struct fri_range *r)
         task->holds = FRI_RANGE;
         task->data.range = r;
     }
-    if (task && c->policy.after_count
-        && !fri_task_after(task, c->policy.after, c->policy.after_count)) {
+    if (task && c->policy->after_count
+        && !fri_task_after(task, c->policy->after, c->policy->after_count)) {
         fri_future_unref(task);
         task = NULL;
     } else if (!task) {
@@ -173,7 +173,7 @@ static frun_status map_tasks(const struct fri_call *c, frun_function *fn,
         tasks = fri_alloc(&e->memory, n * sizeof(frun_future *));
     if (!tasks)
         return fri_no_memory(e);
-    status = frun_pool_scatter(c->pool, fn, list, &c->policy, tasks);
+    status = frun_pool_scatter(c->pool, fn, list, c->policy, tasks);
     if (status == FRUN_OK) {
         status = collect(e, tasks, n, results);
         for (size_t i = 0; i < n; i++)
@@ -206,11 +206,10 @@ frun_status frun_pool_map(frun_pool *pool, frun_function *fn,
     } else if (frun_value_length(list) == 0) {
         *results = frun_value_list();
         status = *results ? FRUN_OK : fri_no_memory(pool->engine);
-    } else if (one_by_one(&c.policy)) {
+    } else if (one_by_one(c.policy)) {
         status = map_tasks(&c, fn, list, results);
     } else {
         status = map_range(&c, list, results);
     }
-    fri_call_end(&c);
     return status;
 }

@@ -99,46 +99,53 @@ static bool is_for(const struct fri_spec *s, frun_function *fn,
 static struct fri_spec *spec_for(frun_pool *pool, frun_function *fn,
                                  const frun_policy *p)
 {
-    struct fri_spec *spec = pool->spec;
+    struct fri_spec *spec;
 
-    if (!is_for(spec, fn, p)) {
-        spec = fri_spec_new(&pool->lane, p);
-        if (!spec)
-            return NULL;
-        spec->function = fn;
-        fri_spec_unref(pool->spec);
-        pool->spec = spec;
-    }
-    atomic_fetch_add_explicit(&spec->refs, 1, memory_order_relaxed);
+    if (is_for(pool->spec, fn, p))
+        return pool->spec;
+    spec = fri_spec_new(&pool->lane, p);
+    if (!spec)
+        return NULL;
+    spec->function = fn;
+    fri_spec_unref(pool->spec);
+    pool->spec = spec;
     return spec;
+}
+
+static const frun_policy defaults;
+
+/* Points to the policy, or to a copy of one of another size. */
+static bool read_policy(struct fri_call *c, const frun_policy *policy)
+{
+    c->policy = policy ? policy : &defaults;
+    if (c->policy->size == 0 || c->policy->size == sizeof *policy)
+        return true;
+    c->policy = &c->own;
+    return fri_options(&c->own, sizeof c->own, policy);
 }
 
 frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
                            frun_function *fn, const frun_policy *policy)
 {
-    frun_status status;
+    frun_status status = FRUN_OK;
 
     if (!pool)
         return FRUN_EINVAL;
+    c->pool = pool;
     if (!fn)
         return fri_fail(pool->engine, FRUN_EINVAL, "no function");
-    if (!fri_options(&c->policy, sizeof c->policy, policy))
+    if (!read_policy(c, policy))
         return fri_fail(pool->engine, FRUN_EINVAL,
                         "policy: its size is of a newer header");
     if (pool->closing)
         return fri_fail(pool->engine, FRUN_ECLOSED, "%s is closed",
                         pool->name);
-    c->pool = pool;
-    status = policy ? check_policy(pool, &c->policy) : FRUN_OK;
+    if (policy)
+        status = check_policy(pool, c->policy);
     if (status != FRUN_OK)
         return status;
-    c->spec = spec_for(pool, fn, &c->policy);
+    c->spec = spec_for(pool, fn, c->policy);
     return c->spec ? FRUN_OK : fri_no_memory(pool->engine);
-}
-
-void fri_call_end(struct fri_call *c)
-{
-    fri_spec_unref(c->spec);
 }
 
 /* ---- tasks ------------------------------------------------------------ */
@@ -146,7 +153,7 @@ void fri_call_end(struct fri_call *c)
 /* Lock held.  A task without its argument yet; NULL: out of memory. */
 static frun_future *task_new(const struct fri_call *c)
 {
-    const frun_policy *p = &c->policy;
+    const frun_policy *p = c->policy;
     frun_future *task = fri_task_new(&c->pool->engine->sched, c->spec);
 
     if (!task || p->after_count == 0
@@ -200,9 +207,7 @@ frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
         *future = NULL;
     if (status != FRUN_OK)
         return status;
-    status = submit(&c, argument, future);
-    fri_call_end(&c);
-    return status;
+    return submit(&c, argument, future);
 }
 
 /* ---- many ------------------------------------------------------------- */
@@ -269,19 +274,17 @@ frun_status frun_pool_scatter(frun_pool *pool, frun_function *fn,
                               const frun_policy *policy,
                               frun_future *futures[])
 {
-    size_t n = frun_value_length(list);
+    bool is_list = frun_value_kind(list) == FRUN_LIST;
+    size_t n = is_list ? frun_value_length(list) : 0;
     struct fri_call c;
     frun_status status = fri_call_begin(&c, pool, fn, policy);
 
-    if (status == FRUN_OK && frun_value_kind(list) != FRUN_LIST) {
-        fri_call_end(&c);
-        status = fri_fail(pool->engine, FRUN_EINVAL, "not a list");
-    }
-    if (futures && frun_value_kind(list) == FRUN_LIST)
+    if (futures)
         memset(futures, 0, n * sizeof *futures);
     if (status != FRUN_OK)
         return status;
-    status = futures ? scatter(&c, list, futures, n) : FRUN_EINVAL;
-    fri_call_end(&c);
-    return status;
+    if (!is_list || (!futures && n > 0))
+        return fri_fail(pool->engine, FRUN_EINVAL, "%s",
+                        is_list ? "no place for the futures" : "not a list");
+    return scatter(&c, list, futures, n);
 }

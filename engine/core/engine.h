@@ -62,7 +62,8 @@ struct frun_engine {
 
     /* owner */
     pthread_cond_t owner_cond;
-    bool owner_waiting;
+    bool owner_waiting;       /* it sleeps */
+    atomic_bool owner_idle;   /* it waits, asleep or spinning */
     atomic_uint owner_signal; /* counts what may end a wait */
     atomic_bool interrupted;  /* the owner's waits are to end now */
     struct fri_due *inbox, **inbox_end;
@@ -130,6 +131,15 @@ int fri_thread_start(pthread_t *thread, size_t stack, void *(*run)(void *),
 
 /* Spins a few microseconds, or until *signal is not `seen`. */
 void fri_spin(const atomic_uint *signal, unsigned seen);
+
+static inline void fri_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 /* Sets frun_engine_message; gives back the status. */
 frun_status fri_fail(frun_engine *e, frun_status status, const char *format,

@@ -148,10 +148,12 @@ static void wait_locked(frun_engine *e, struct fri_set *set, fri_time deadline)
 
         until = next < until ? next : until;
     }
+    atomic_store_explicit(&e->owner_idle, true, memory_order_relaxed);
     if (!wanted(e, set))
         spin(e);
     if (!wanted(e, set) && (until == FRI_NEVER || fri_now() < until))
         sleep_until(e, until);
+    atomic_store_explicit(&e->owner_idle, false, memory_order_relaxed);
     if (until != FRI_NEVER && !wanted(e, set))
         fri_sched_tick(&e->sched);
 }

@@ -138,7 +138,9 @@ void fri_sched_submit(struct frun_future *task, bool tell)
     struct fri_lane *lane = task->spec->lane;
     struct fri_sched *s = lane->sched;
 
-    fri_future_ref(task); /* the engine's, until it is final */
+    /* The engine's reference, until it is final; no other thread has it. */
+    atomic_store_explicit(&task->handle.refs, task->handle.refs + 1,
+                          memory_order_relaxed);
     task->submitted = fri_sched_now(s);
     task->counted = task->holds == FRI_RANGE;
     lane->unfinished += task->counted ? task->data.range->count : 1;

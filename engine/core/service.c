@@ -52,15 +52,6 @@ enum {
     PAUSES = 8    /* between two looks at the clock */
 };
 
-static void pause_cpu(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 void fri_spin(const atomic_uint *signal, unsigned seen)
 {
     fri_time until = fri_now() + SPIN;
@@ -69,7 +60,7 @@ void fri_spin(const atomic_uint *signal, unsigned seen)
         for (int i = 0; i < PAUSES; i++) {
             if (atomic_load_explicit(signal, memory_order_acquire) != seen)
                 return;
-            pause_cpu();
+            fri_pause();
         }
     } while (fri_now() < until);
 }

@@ -26,6 +26,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct fri_extra;
 struct fri_lane;
@@ -73,7 +74,20 @@ struct frun_future {
     struct fri_spec *spec;
     struct fri_waiter *waiters; /* lock */
     struct fri_extra *extra;    /* what few tasks have; NULL */
-    uint64_t id;                /* order of submission */
+    uint32_t unmet; /* dependencies that are not done */
+    _Atomic uint8_t state;
+    uint8_t holds, length; /* of `data` */
+    uint8_t key_kind;
+    _Atomic uint8_t looked; /* somebody saw the outcome */
+    _Atomic uint8_t stopping; /* cancel was asked for while it ran: FRI_ASKED,
+                                 or FRI_STOPPED: its outcome is "cancelled" */
+    uint8_t counted; /* a range: its items are counted one by one */
+    uint8_t goal : 4;   /* lock: the final state that it is settled to */
+    uint8_t queued : 1; /* lock: in a queue or a worker's hand: see take */
+    _Atomic uint16_t attempts;
+    _Atomic uint16_t worker;
+    /* here the second cache line begins */
+    uint64_t id; /* order of submission */
     union {
         int64_t number;
         struct fri_message *message;
@@ -88,21 +102,11 @@ struct frun_future {
         struct fri_range *range;
         struct fri_error *error;
     } data;
-    uint32_t unmet; /* dependencies that are not done */
-    _Atomic uint8_t state;
-    uint8_t holds, length; /* of `data` */
-    uint8_t key_kind;
-    _Atomic uint8_t looked; /* somebody saw the outcome */
-    _Atomic uint8_t stopping; /* cancel was asked for while it ran: FRI_ASKED,
-                                 or FRI_STOPPED: its outcome is "cancelled" */
-    uint8_t counted; /* a range: its items are counted one by one */
-    uint8_t goal : 4;   /* lock: the final state that it is settled to */
-    uint8_t queued : 1; /* lock: in a queue or a worker's hand: see take */
-    _Atomic uint16_t attempts;
-    _Atomic uint16_t worker;
 };
 
 static_assert(sizeof(struct frun_future) == 128, "two cache lines");
+static_assert(offsetof(struct frun_future, id) == 64,
+              "queueing, settling and collecting touch the first only");
 
 /* What few tasks have. */
 struct fri_extra {

@@ -57,7 +57,7 @@ void fri_lane_idle(struct fri_lane *lane)
 
     fri_lane_purge(lane);
     fri_waiters_fire(&pool->drains);
-    if (fri_pool_over(pool))
+    if (!pool->gone && fri_pool_over(pool))
         pool->ops->end(pool);
 }
 
@@ -205,7 +205,7 @@ void fri_pool_closing(frun_pool *pool)
 {
     fri_lock(pool->engine);
     pool->closing = true;
-    if (fri_pool_over(pool))
+    if (!pool->gone && fri_pool_over(pool))
         pool->ops->end(pool);
     fri_unlock(pool->engine);
 }

@@ -15,8 +15,6 @@
 #include "pools/threads.h"
 
 enum {
-    WAKE_NS = 20000,  /* rule 1: less work than this is not worth a wake */
-    SHORT_NS = 5000,  /* rule 1: tasks that are short */
     STACK = 4 << 20,  /* 200 nested C calls of Lua, and our readers */
     APART = 128,      /* bytes between what two threads write: adjacent,
                          they made two workers no faster than one */
@@ -110,7 +108,7 @@ static size_t worth(const struct fri_lane *lane)
     }
     if (ns == 0 || items == 0 || items > UINT64_MAX / ns)
         return items;
-    n = items * ns / WAKE_NS + 1;
+    n = items * ns / FRI_WAKE_NS + 1;
     return n < items ? n : items;
 }
 
@@ -120,7 +118,7 @@ void fri_threads_call(struct fri_threads *ts)
     size_t coming = ts->called + ts->spinning, want = worth(lane);
     unsigned most = ts->pool->workers + ts->blocked;
 
-    if (want > coming && lane->task_ns > 0 && lane->task_ns < SHORT_NS) {
+    if (want > coming && lane->task_ns > 0 && lane->task_ns < FRI_SHORT_NS) {
         coming += ts->active - ts->blocked - ts->stuck;
         if (coming > 0)
             fri_engine_watch(ts->pool->engine);

@@ -14,6 +14,8 @@
 
 enum {
     FRI_BATCH = 32,        /* the lock then costs below 10 ns a task */
+    FRI_SHORT_NS = 5000,   /* tasks that are over at once */
+    FRI_WAKE_NS = 20000,   /* less work than this is not worth a wake */
     FRI_LONG_NS = 50000    /* a task that takes longer is taken alone */
 };
 

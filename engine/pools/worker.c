@@ -20,7 +20,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { PUBLISH_NS = 20000 /* about the cost of a wake */ };
+enum {
+    PUBLISH_NS = 20000, /* about the cost of a wake */
+    LINGER = 8,         /* looks, ... */
+    LOOK = 4            /* ... so many pauses apart: 2 us together */
+};
 
 static frun_engine *engine_of(const struct fri_thread *t)
 {
@@ -265,16 +269,54 @@ static bool has_work(const struct fri_thread *t)
                || atomic_load_explicit(&lane->ready, memory_order_relaxed));
 }
 
+/* While the owner hands out short tasks one by one, taking each at once makes
+ * both fight for the lock: 0.5 us a task; taking some at a time, 0.2. */
+static void linger(const struct fri_thread *t)
+{
+    const struct fri_lane *lane = &t->worker.pool->lane;
+    const frun_engine *e = engine_of(t);
+
+    for (int i = 0; i < LINGER; i++) {
+        if (atomic_load_explicit(&lane->ready, memory_order_relaxed)
+                >= FRI_BATCH
+            || atomic_load_explicit(&e->owner_idle, memory_order_relaxed))
+            return;
+        for (int j = 0; j < LOOK; j++)
+            fri_pause();
+    }
+}
+
+static bool is_short(const struct fri_lane *lane)
+{
+    return lane->task_ns > 0 && lane->task_ns < FRI_SHORT_NS;
+}
+
+/* Lock held on the way in and out. */
+static void gather(struct fri_thread *t)
+{
+    const struct fri_lane *lane = &t->worker.pool->lane;
+    size_t ready = atomic_load_explicit(&lane->ready, memory_order_relaxed);
+
+    if (!t->busy || !is_short(lane) || ready >= FRI_BATCH || ready == 0)
+        return;
+    fri_unlock(engine_of(t));
+    linger(t);
+    fri_lock(engine_of(t));
+}
+
 static void spin(struct fri_thread *t)
 {
     struct fri_threads *ts = t->threads;
     frun_engine *e = engine_of(t);
     unsigned seen = atomic_load(&ts->signal);
+    bool shortly = is_short(&ts->pool->lane);
 
     ts->spinning++;
     e->spinning++;
     fri_unlock(e);
     fri_spin(&ts->signal, seen);
+    if (shortly && atomic_load(&ts->signal) != seen)
+        linger(t);
     fri_lock(e);
     e->spinning--;
     ts->spinning--;
@@ -312,10 +354,12 @@ static void arrived(struct fri_thread *t)
 static size_t batch_size(const struct fri_lane *lane)
 {
     size_t ready = atomic_load_explicit(&lane->ready, memory_order_relaxed);
-    size_t share = 1 + ready / (2 * (size_t)lane->workers);
+    size_t share = 1 + ready / (2 * (size_t)lane->workers), few;
 
     if (lane->task_ns == 0 || lane->task_ns > FRI_LONG_NS)
         return 1;
+    few = FRI_WAKE_NS / lane->task_ns; /* not worth sharing */
+    share = few > share ? few : share;
     return share < FRI_BATCH ? share : FRI_BATCH;
 }
 
@@ -335,6 +379,7 @@ static bool next(struct fri_thread *t)
         run_resumed(t);
         return true;
     }
+    gather(t);
     n = fri_sched_take(lane, batch_size(lane), t->hand.slices);
     if (n > 0) {
         set_busy(t, true);

@@ -244,16 +244,17 @@ static void open_lane(lua_State *L, struct fri_script *s)
     s->async_open = true;
 }
 
-static uint64_t stream(lua_State *L, struct fri_script *s, int top)
+/* The function is at 2, `n` arguments behind it. */
+static uint64_t stream(lua_State *L, struct fri_script *s, int n)
 {
     uint64_t arguments = 0;
     struct fri_pack *p;
 
-    if (fri_pack_values(L, 2, top - 1, NULL, false, &p))
+    if (fri_pack_values(L, 3, n, NULL, false, &p))
         arguments = fri_hash(p->bytes->data, p->bytes->length, 0);
     else
         lua_pop(L, 1);
-    return fri_stream(s, fri_stream_base(L, 1, NULL), arguments);
+    return fri_stream(s, fri_stream_base(L, 2, NULL), arguments);
 }
 
 static struct fri_async *async_new(lua_State *L, struct fri_script *s,
@@ -307,10 +308,8 @@ static int flow_async(lua_State *L)
     a = async_new(L, s, box);
     a->co_ref = ref;
     a->flow.co = co;
-    lua_remove(L, 1);
-    a->flow.stream = stream(L, s, top);
-    lua_xmove(L, co, top);
-    fri_handle_push(L, &a->future->handle);
+    a->flow.stream = stream(L, s, top - 1);
+    lua_xmove(L, co, top); /* the box stays, at 1 */
     a->arguments = top - 1;
     if (s->flow) { /* inside another: its turn comes, or C calls would nest */
         fri_lock(s->engine);

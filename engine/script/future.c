@@ -106,6 +106,16 @@ static int future_info(lua_State *L)
         lua_pushnumber(L, fri_seconds(f->finished - f->started));
         lua_setfield(L, -2, "seconds");
     }
+    if (over) {
+        lua_pushnumber(L, f->extra && f->extra->cpu > 0
+                              ? f->extra->cpu
+                              : f->started ? fri_seconds(f->finished
+                                                         - f->started)
+                                           : 0);
+        lua_setfield(L, -2, "cpu");
+        lua_pushnumber(L, f->extra ? (lua_Number)f->extra->memory : 0);
+        lua_setfield(L, -2, "memory");
+    }
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "from_journal");
     return 1;
@@ -139,7 +149,7 @@ static int future_tostring(lua_State *L)
  * have to wait. */
 void fri_in_flow(struct fri_script *s)
 {
-    if (!s->worker && !s->flow && s->engine
+    if (!s->worker && !s->flow && s->engine && !s->delivering
         && __atomic_load_n(&s->engine->inbox, __ATOMIC_RELAXED))
         fri_owner_run(s->engine);
 }

@@ -37,6 +37,23 @@ static int pool_gc(lua_State *L)
     return box_gc(L);
 }
 
+/* Handles of one thing are equal; so are plain handles of one pool. */
+static int box_eq(lua_State *L)
+{
+    struct fri_box *a = lua_touserdata(L, 1), *b = lua_touserdata(L, 2);
+    bool equal = a && b && a->handle && a->handle == b->handle;
+
+    if (!equal && a && b && a->handle && b->handle
+        && a->handle->kind == FRI_HANDLE_POOL
+        && b->handle->kind == FRI_HANDLE_POOL) {
+        const struct fri_view *v = (void *)a->handle, *w = (void *)b->handle;
+
+        equal = v->plain && w->plain && v->pool == w->pool;
+    }
+    lua_pushboolean(L, equal);
+    return 1;
+}
+
 /* One metatable; methods find their fri_script in upvalue 1.  Leaves it on
  * the stack and in the registry under its own address. */
 static const void *new_meta(lua_State *L, struct fri_script *s,
@@ -51,6 +68,8 @@ static const void *new_meta(lua_State *L, struct fri_script *s,
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, gc);
     lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, box_eq);
+    lua_setfield(L, -2, "__eq");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_newtable(L);
@@ -269,6 +288,8 @@ void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
     push_view(L, s, NULL);
     box = lua_touserdata(L, -1);
     box->box.handle = (struct fri_handle *)fri_view_new(pool);
+    if (box->box.handle)
+        ((struct fri_view *)(void *)box->box.handle)->plain = true;
     if (!box->box.handle)
         fri_raise(L, FRUN_ENOMEM, "out of memory");
 }

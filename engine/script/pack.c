@@ -4,7 +4,7 @@
  * One pass: a table's items are written as lua_next gives them, as long as
  * the keys come as 1, 2, 3 (they nearly always do), and its number of pairs
  * is filled in afterwards.  A list of numbers is tried as NUMS or INTS first
- * and written again when something else is found in it.
+ * (list.c) and written again when something else is found in it.
  */
 #include "script/int64.h"
 #include "script/travel_private.h"
@@ -12,8 +12,6 @@
 #include <math.h>
 
 enum { PACKED_FROM = 8 };
-
-#define TWO_53 9007199254740992.0
 
 static bool put_memory(struct fri_encoder *e)
 {
@@ -56,95 +54,19 @@ enum { NUMBER_ROOM = 12 };
 
 #if FRI_LUA54
 
-static inline bool is_index(lua_State *L, int i, size_t k)
-{
-    return lua_isinteger(L, i) && (size_t)lua_tointegerx(L, i, NULL) == k;
-}
-
 static inline uint8_t *write_number(lua_State *L, int i, uint8_t *p)
 {
     return lua_isinteger(L, i) ? write_int(p, lua_tointegerx(L, i, NULL))
                                : write_num(p, lua_tonumberx(L, i, NULL));
 }
 
-/* The number at i as 8 bytes at `out`; *tag is the kind of all before it.
- * False: not of that kind. */
-static inline bool pack_number(lua_State *L, int i, uint8_t *tag, uint8_t *all,
-                               uint8_t *out)
-{
-    (void)all;
-    if (*tag == FRI_INTS) {
-        lua_Integer n = lua_tointegerx(L, i, NULL);
-
-        memcpy(out, &n, 8);
-        return lua_isinteger(L, i);
-    }
-    if (lua_type(L, i) != LUA_TNUMBER || lua_isinteger(L, i))
-        return false;
-    lua_Number n = lua_tonumberx(L, i, NULL);
-    memcpy(out, &n, 8);
-    return true;
-}
-
-static uint8_t kind_of(lua_State *L, int i)
-{
-    return lua_isinteger(L, i) ? FRI_INTS : FRI_NUMS;
-}
-
 #else
-
-static inline bool is_index(lua_State *L, int i, size_t k)
-{
-    return lua_tonumber(L, i) == (lua_Number)k
-           && lua_type(L, i) == LUA_TNUMBER;
-}
-
-static inline bool whole(double n)
-{
-    return n >= -TWO_53 && n <= TWO_53 && n == (double)(int64_t)n
-           && (n != 0 || !signbit(n));
-}
 
 static inline uint8_t *write_number(lua_State *L, int i, uint8_t *p)
 {
     double n = lua_tonumber(L, i);
 
-    return whole(n) ? write_int(p, (int64_t)n) : write_num(p, n);
-}
-
-/* INTS while all are whole; at the first that is not, those before it become
- * doubles.  (`all` is where they begin.) */
-static inline bool pack_number(lua_State *L, int i, uint8_t *tag, uint8_t *all,
-                               uint8_t *out)
-{
-    double n = lua_tonumber(L, i);
-
-    if (lua_type(L, i) != LUA_TNUMBER)
-        return false;
-    if (*tag == FRI_INTS && !whole(n)) {
-        *tag = FRI_NUMS;
-        for (; all < out; all += 8) {
-            int64_t k;
-            double d;
-
-            memcpy(&k, all, 8);
-            d = (double)k;
-            memcpy(all, &d, 8);
-        }
-    }
-    if (*tag == FRI_INTS) {
-        int64_t k = (int64_t)n;
-
-        memcpy(out, &k, 8);
-    } else {
-        memcpy(out, &n, 8);
-    }
-    return true;
-}
-
-static uint8_t kind_of(lua_State *L, int i)
-{
-    return whole(lua_tonumber(L, i)) ? FRI_INTS : FRI_NUMS;
+    return fri_whole(n) ? write_int(p, (int64_t)n) : write_num(p, n);
 }
 
 #endif
@@ -180,71 +102,6 @@ static bool put_string(struct fri_encoder *e, lua_State *L, int i)
 }
 
 /* ---- tables ----------------------------------------------------------- */
-
-/* The table at i as n packed numbers and nothing else; false, with nothing
- * written, when it is not of that sort. */
-static bool put_packed(struct fri_encoder *e, lua_State *L, int i, size_t n)
-{
-    struct fri_buffer *b = &e->bytes;
-    size_t start = b->length, k = 0;
-    uint8_t tag, *all;
-    bool number;
-
-    lua_rawgeti(L, i, 1);
-    number = lua_type(L, -1) == LUA_TNUMBER;
-    tag = kind_of(L, -1);
-    lua_pop(L, 1);
-    if (!number)
-        return false;
-    fri_buffer_byte(b, tag);
-    fri_put_varint(b, n);
-    if (n > PTRDIFF_MAX / 16 || !fri_buffer_reserve(b, 8 * n))
-        return false;
-    all = b->data + b->length;
-    lua_pushnil(L);
-    for (; lua_next(L, i); k++) {
-        if (k == n || !is_index(L, -2, k + 1)
-            || !pack_number(L, -1, &tag, all, all + 8 * k)) {
-            lua_pop(L, 2);
-            k = SIZE_MAX;
-            break;
-        }
-        lua_pop(L, 1);
-    }
-    b->length = k == n ? b->length + 8 * n : start;
-    if (k == n)
-        b->data[start] = tag;
-    return k == n;
-}
-
-/* Items lo..hi of the table at i as a tag and packed numbers; false, with
- * nothing written, when that cannot be. */
-bool fri_put_range(struct fri_encoder *e, lua_State *L, int i, int64_t lo,
-                   int64_t hi)
-{
-    struct fri_buffer *b = &e->bytes;
-    size_t start = b->length, n = (size_t)(hi - lo) + 1, k = 0;
-    uint8_t tag = 0, *all;
-
-    if (lo < INT32_MIN || hi > INT32_MAX || b->failed)
-        return false;
-    lua_rawgeti(L, i, (int)lo);
-    if (lua_type(L, -1) == LUA_TNUMBER)
-        tag = kind_of(L, -1);
-    lua_pop(L, 1);
-    if (tag == 0 || !fri_buffer_reserve(b, 8 * n + 1))
-        return false;
-    b->data[b->length] = tag;
-    all = b->data + b->length + 1;
-    for (bool ok = true; ok && k < n; k += ok) {
-        lua_rawgeti(L, i, (int)(lo + (int64_t)k));
-        ok = pack_number(L, -1, &tag, all, all + 8 * k);
-        lua_pop(L, 1);
-    }
-    b->data[start] = tag;
-    b->length += k == n ? 8 * n + 1 : 0;
-    return k == n;
-}
 
 static bool put_key(struct fri_encoder *e, lua_State *L, int i)
 {
@@ -311,7 +168,7 @@ static bool put_fields(struct fri_encoder *e, lua_State *L, int i, size_t n,
     bool more;
 
     lua_pushnil(L);
-    while ((more = lua_next(L, i)) && next <= n && is_index(L, key, next)) {
+    while ((more = lua_next(L, i)) && next <= n && fri_is_index(L, key, next)) {
         if (!fri_put_value(e, L, key + 1))
             return fri_step_key(e, L, key);
         lua_settop(L, key);
@@ -349,7 +206,7 @@ static bool put_body(struct fri_encoder *e, lua_State *L, int i, uint8_t tag)
     struct fri_buffer *b = &e->bytes;
     size_t n = lua_rawlen(L, i), pairs = 0, at;
 
-    if (n >= PACKED_FROM && tag == FRI_TABLE && put_packed(e, L, i, n))
+    if (n >= PACKED_FROM && tag == FRI_TABLE && fri_put_packed(e, L, i, n))
         return true;
     fri_buffer_byte(b, tag);
     fri_put_varint(b, n);
@@ -518,43 +375,4 @@ bool fri_put_value(struct fri_encoder *e, lua_State *L, int i)
     default:
         return fri_refuse_type(e, L, i);
     }
-}
-
-/* "\0" of the library; "\1" path "\0" cpath "\0" of a module, the first time;
- * then, and of our own, "\2".  See fri_names_push. */
-bool fri_put_name(struct fri_encoder *e, lua_State *L,
-                  const struct fri_name *name)
-{
-    const char *paths[2] = { "", "" };
-    size_t lengths[2] = { 0, 0 }, total = (size_t)name->length + 1;
-    struct fri_buffer *b = &e->bytes;
-    uint8_t how = name->kind == FRI_STANDARD ? 0 : 2;
-
-    e->pack.random |= name->random;
-    if (name->kind == FRI_MODULE && !e->has_path) {
-        if (!e->guarded)
-            return fri_refuse_unguarded(e);
-        e->has_path = true;
-        how = 1;
-        fri_push_ref(L, e->travel->package);
-        for (int k = 0; k < 2; k++) {
-            lua_pushstring(L, k ? "cpath" : "path");
-            lua_rawget(L, -2 - k);
-            if (lua_type(L, -1) == LUA_TSTRING)
-                paths[k] = lua_tolstring(L, -1, &lengths[k]);
-        }
-        total += lengths[0] + lengths[1] + 2;
-    }
-    fri_buffer_byte(b, FRI_NAME);
-    fri_put_varint(b, total);
-    fri_buffer_byte(b, how);
-    if (how == 1) {
-        fri_buffer_add(b, paths[0], lengths[0]);
-        fri_buffer_byte(b, 0);
-        fri_buffer_add(b, paths[1], lengths[1]);
-        fri_buffer_byte(b, 0);
-        lua_pop(L, 3);
-    }
-    fri_buffer_add(b, name->text, name->length);
-    return put_memory(e);
 }

@@ -295,6 +295,7 @@ int fri_pool_with(lua_State *L)
     fri_pool_push(L, r.script, view->pool); /* 3 */
     r.box = lua_touserdata(L, 3);
     r.view = (struct fri_view *)(void *)r.box->box.handle;
+    r.view->plain = false;
     if (!copy_policy(r.view, view, &r.script->engine->memory))
         return fri_raise(L, FRUN_ENOMEM, "out of memory");
     r.box->name_ref = copy_ref(L, from->name_ref);

@@ -19,19 +19,14 @@ static struct fri_script *script(lua_State *L)
     return s;
 }
 
+enum { LONGEST = 16384 }; /* of a message, in bytes */
+
 /* ---- saying ----------------------------------------------------------- */
 
 /* Text that may come from anywhere: nothing in it can steer a terminal. */
 static void add_escaped(struct fri_buffer *b, const char *text)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if ((c < 32 && c != '\n' && c != '\t') || c == 127)
-            fri_buffer_printf(b, "\\x%02x", c);
-        else
-            fri_buffer_byte(b, c);
-    }
+    fri_escape(b, text, strlen(text), LONGEST, true);
 }
 
 static void say(struct fri_script *s, struct fri_buffer *b)
@@ -104,11 +99,16 @@ static void name_failure(struct fri_script *s, const struct frun_future *f,
     lua_settop(s->L, top);
 }
 
-static bool is_unseen(const struct frun_future *f)
+/* A failure that follows from another is seen when that one was. */
+bool fri_is_unseen(const struct frun_future *f)
 {
-    return !atomic_load(&f->looked)
-           && !(f->holds == FRI_ERROR && f->data.error
-                && atomic_load(&f->data.error->looked));
+    const struct fri_error *e = f->holds == FRI_ERROR ? f->data.error : NULL;
+
+    if (atomic_load(&f->looked))
+        return false;
+    while (e && !atomic_load(&e->looked))
+        e = e->cause;
+    return !e;
 }
 
 enum { NAMED = 20 }; /* the others are counted */
@@ -118,7 +118,7 @@ static int report_unseen(struct fri_script *s)
     int n = 0;
 
     for (size_t i = 0; i < s->unseen_count; i++) {
-        if (!is_unseen(s->unseen[i]))
+        if (!fri_is_unseen(s->unseen[i]))
             continue;
         if (n == 0)
             fri_complain(s, "tasks failed, and nobody looked at them:");

@@ -41,12 +41,6 @@ static void keep_unseen(struct fri_script *s, struct frun_future *f)
     s->unseen[s->unseen_count++] = fri_future_ref(f);
 }
 
-static bool is_unseen(const struct frun_future *f)
-{
-    return !atomic_load(&f->looked)
-           && !(f->holds == FRI_ERROR && f->data.error
-                && atomic_load(&f->data.error->looked));
-}
 
 /* What somebody has looked at meanwhile need not be kept. */
 static void forget_seen(struct fri_script *s)
@@ -54,7 +48,7 @@ static void forget_seen(struct fri_script *s)
     size_t n = 0;
 
     for (size_t i = 0; i < s->unseen_count; i++) {
-        if (is_unseen(s->unseen[i]))
+        if (fri_is_unseen(s->unseen[i]))
             s->unseen[n++] = s->unseen[i];
         else
             fri_future_unref(s->unseen[i]);
@@ -311,6 +305,7 @@ static void run_callback(struct fri_due *due)
     struct frun_future *f = cb->waiter.future;
     lua_State *L = s->L;
     int top = lua_gettop(L);
+    bool failed;
 
     luaL_checkstack(L, 4, "callback");
     fri_look(f);
@@ -320,7 +315,10 @@ static void run_callback(struct fri_due *due)
     luaL_unref(L, LUA_REGISTRYINDEX, cb->future_ref);
     fri_future_unref(f);
     fri_free(&s->engine->memory, cb);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    s->delivering = true;
+    failed = lua_pcall(L, 1, 0, 0) != LUA_OK;
+    s->delivering = false;
+    if (failed) {
         s->callback_errors++;
         fri_complain(s, "on_done: %s", lua_tostring(L, -1)
                                            ? lua_tostring(L, -1)

@@ -72,6 +72,7 @@ struct fri_script {
     struct fri_runtime *runtime; /* of a worker, or a helper: what owns this */
     frun_pool *inline_pool; /* of a helper: whose work it does */
     unsigned callback_errors;
+    bool delivering; /* a callback runs: it does not run others */
     fri_time started;
     bool closed;
 };
@@ -143,6 +144,7 @@ struct fri_view {
     struct fri_handle handle; /* FRI_HANDLE_POOL */
     frun_pool *pool;          /* held */
     frun_policy policy;       /* texts and lists are this one's */
+    bool plain;               /* made without `with` */
 };
 
 void fri_handles_open(lua_State *L, struct fri_script *s);
@@ -189,6 +191,8 @@ int fri_pool_with(lua_State *L);
 bool fri_async_pack(lua_State *L, struct fri_script *s, struct frun_future *f);
 
 void fri_in_flow(struct fri_script *s);
+
+bool fri_is_unseen(const struct frun_future *f); /* of one that failed */
 
 /* Somebody has seen its outcome. */
 void fri_look(struct frun_future *f);

@@ -5,7 +5,11 @@
  * pack.c      values to bytes            unpack.c   bytes to values
  * refuse.c    texts of refusals          names.c    things known by name
  * function.c  functions to bytes         globals.c  the globals they read
+ * list.c      lists of numbers
+ * sequence.c  messages of values         modules.c  modules and their names
  * cache.c     when a function need not be encoded, or loaded, again
+ * notes.c     what decides about that    code.c     a function's bytecode
+ * environment.c  the globals of functions that came
  * source.c    a function's name and source
  *
  * Rules: nothing on the C heap belongs to a C stack frame across a call into
@@ -19,6 +23,8 @@
 #include "base/hash.h"
 #include "data/codec.h"
 #include "script/travel.h"
+
+#include <math.h>
 
 #if FRI_LUAJIT
 #define FRI_LUA_CDATA 10   /* what lua_type says of one */
@@ -208,6 +214,9 @@ struct fri_encoder {
 bool fri_put_value(struct fri_encoder *e, lua_State *L, int i);
 bool fri_put_name(struct fri_encoder *e, lua_State *L,
                   const struct fri_name *name);
+/* The table at i as n packed numbers and nothing else; false, with nothing
+ * written, when it is not of that sort. */
+bool fri_put_packed(struct fri_encoder *e, lua_State *L, int i, size_t n);
 bool fri_put_range(struct fri_encoder *e, lua_State *L, int i, int64_t lo,
                    int64_t hi);
 bool fri_put_function(struct fri_encoder *e, lua_State *L, int i);
@@ -221,6 +230,27 @@ void fri_encoder_free(struct fri_encoder *e);
 bool fri_encoder_again(struct fri_encoder *e, size_t at);
 bool fri_encoder_reserve(struct fri_encoder *e, void **list, uint32_t count,
                          uint32_t *capacity, size_t each);
+
+/* Is the key at i the integer k? */
+#if FRI_LUA54
+static inline bool fri_is_index(lua_State *L, int i, size_t k)
+{
+    return lua_isinteger(L, i) && (size_t)lua_tointegerx(L, i, NULL) == k;
+}
+#else
+static inline bool fri_is_index(lua_State *L, int i, size_t k)
+{
+    return lua_tonumber(L, i) == (lua_Number)k
+           && lua_type(L, i) == LUA_TNUMBER;
+}
+
+/* Is it told from its double by nothing? */
+static inline bool fri_whole(double n)
+{
+    return n >= -9007199254740992.0 && n <= 9007199254740992.0 && n == (double)(int64_t)n
+           && (n != 0 || !signbit(n));
+}
+#endif
 
 /* All give false.  A path grows from its end, a step at a time. */
 bool fri_refuse(struct fri_encoder *e, const char *format, ...)
@@ -296,7 +326,7 @@ typedef int fri_guarded(lua_State *L, void *job);
 bool fri_guard(lua_State *L, struct fri_travel *t, fri_guarded *run, void *job,
                int first, int n);
 
-/* ---- names.c ---------------------------------------------------------- */
+/* ---- names.c, modules.c ----------------------------------------------- */
 
 void fri_names_open(lua_State *L, struct fri_travel *t);
 void fri_names_free(struct fri_travel *t);
@@ -309,6 +339,16 @@ bool fri_names_refresh(lua_State *L, struct fri_travel *t, bool all);
 void fri_names_push(lua_State *L, struct fri_travel *t, const char *name,
                     size_t length);
 
+/* For modules.c: the object on the top is given a name (`module`, n bytes, and
+ * a field of it) unless it has one. */
+bool fri_name_add(lua_State *L, struct fri_travel *t, const char *module,
+                  size_t n, const char *field, uint8_t kind);
+/* Is on the top a C function, one that is part of LuaJIT, or one of ours? */
+bool fri_library_function(lua_State *L);
+bool fri_name_standard(lua_State *L, struct fri_travel *t, bool keep);
+bool fri_is_library(const char *module);
+void fri_push_field(lua_State *L, int i, const char *name); /* raw */
+
 /* ---- function.c ------------------------------------------------------- */
 
 /* Is the table at i (address p) one of globals? */
@@ -317,9 +357,16 @@ bool fri_is_env(lua_State *L, const struct fri_travel *t, int i,
 /* Pushes what a function in the environment at `env` reads as `name`. */
 void fri_push_global(lua_State *L, struct fri_travel *t, int env,
                      struct fri_text name);
+
+/* ---- code.c ----------------------------------------------------------- */
+
+/* The code of the Lua function at i, which stays until the encoder begins
+ * anew; `env`: which of its upvalues are globals.  NULL with a refusal. */
+struct fri_code *fri_code_get(struct fri_encoder *e, lua_State *L, int i,
+                              const struct fri_slots *env);
 void fri_code_free(struct fri_travel *t, struct fri_code *code);
 
-/* ---- cache.c ---------------------------------------------------------- */
+/* ---- cache.c, notes.c ------------------------------------------------- */
 
 enum fri_where {
     FRI_AT_UPVALUE,
@@ -343,12 +390,47 @@ void fri_note_end(struct fri_encoder *e, bool entered);
 /* Notes the environment of the function at i, of number env. */
 void fri_note_env(struct fri_encoder *e, lua_State *L, int i, uint32_t env);
 void fri_note_nothing(struct fri_encoder *e); /* cannot be noted */
+void fri_notes_begin(struct fri_travel *t);
+/* Moves the notes to *to; false when they are of no use. */
+bool fri_notes_keep(struct fri_travel *t, struct fri_witnesses *to);
+/* Is all about the function at i as it was noted? */
+bool fri_unchanged(lua_State *L, struct fri_travel *t, int i,
+                   const struct fri_witnesses *w);
 void fri_witnesses_free(struct fri_travel *t, struct fri_witnesses *w);
 void fri_cache_free(struct fri_travel *t);
 
 /* ---- source.c --------------------------------------------------------- */
 
 void fri_function_name(lua_State *L, int i, char *name, size_t size);
+
+/* ---- decoding --------------------------------------------------------- */
+
+/* Places on the stack: tables of parts, of cells (part * 256 + upvalue) and of
+ * environments, or nil; then the values. */
+enum { FRI_PARTS = 1, FRI_CELLS, FRI_ENVS, FRI_VALUES };
+
+struct fri_decoder {
+    struct fri_travel *t;
+    struct fri_reader r;
+    struct fri_handle *const *handles;
+    uint32_t handle_count;
+    uint32_t parts, cells;
+    uint32_t env; /* of the function that is being read */
+    size_t budget; /* of things made in advance */
+    int depth;
+    bool keep; /* the parts: a REF or a shared cell will come */
+    bool init;
+};
+
+/* These push one value, or raise. */
+void fri_get_value(struct fri_decoder *d, lua_State *L);
+void fri_get_function(struct fri_decoder *d, lua_State *L);
+void fri_push_env(struct fri_decoder *d, lua_State *L, uint32_t n);
+
+/* The part on the top has begun. */
+void fri_begin_part(struct fri_decoder *d, lua_State *L);
+void fri_malformed(lua_State *L);
+void fri_decoder_check(const struct fri_decoder *d, lua_State *L);
 
 /* ---- unpack.c --------------------------------------------------------- */
 
