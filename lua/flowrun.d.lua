@@ -138,7 +138,7 @@ function pool:with(policy) end
 ---@return boolean
 function pool:drain(seconds) end
 
----Cancels what is pending or running.
+---Cancels what has not begun, and tells what runs.
 function pool:cancel() end
 
 ---Drains, then ends the workers.

@@ -33,7 +33,8 @@ local function run(title, batches)                   -- a batch ends in a barrie
    print(("%8.3f s  %s, %d tests"):format(flow.now() - started, title, tests))
 end
 
-local cases, singles, meshes = flow.grid { mesh = car.mesh, crash = car.crash }, {}, {}
+local cases = flow.grid({ mesh = car.mesh, crash = car.crash }, { order = { "mesh" } })
+local singles, meshes = {}, {}
 for i, case in ipairs(cases) do singles[i] = { case } end
 for i, mesh in ipairs(car.mesh) do meshes[i] = flow.grid { mesh = { mesh }, crash = car.crash } end
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env flowrun
 -- primes.lua: the anti-example. A task as small as one prime test is not worth
--- handing out alone, so map packs: a list of 20 runs without a thread hop, a
--- long one in pieces, and neither costs more than the plain loop should.
+-- handing out alone, so map packs: 20 of them run without a thread hop, 100,000
+-- in pieces over all cores. Beside it stands the time of the plain loop.
 local flow = require("flowrun")
 
 local opt = flow.args { upto = { 100000, "look for primes up to this number" } }
@@ -20,7 +20,7 @@ local function loop(fn, list)
 end
 
 local pool = flow.threads()
-pool:map(is_prime, { 1 })                            -- the threads start here
+for _ = 1, 2 do pool:map(is_prime, { 1 }) end        -- the threads start here
 
 for _, upto in ipairs { 20, opt.upto } do
    local numbers, count = {}, 0

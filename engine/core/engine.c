@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LONGEST = 512 }; /* of a message: its room is there from the start */
+
 /* ---- messages --------------------------------------------------------- */
 
 frun_status fri_fail(frun_engine *e, frun_status status, const char *format,
                      ...)
 {
-    char text[512];
+    char text[LONGEST];
     va_list args;
 
     va_start(args, format);
@@ -117,7 +119,8 @@ frun_status fri_engine_open(const frun_engine_options *options,
     e = engine_new(&o);
     if (!e)
         return FRUN_ENOMEM;
-    if (!fri_output_init(&e->output, &e->memory)) {
+    if (!fri_buffer_reserve(&e->message, LONGEST)
+        || !fri_output_init(&e->output, &e->memory)) {
         fri_engine_unref(e);
         return FRUN_ENOMEM;
     }

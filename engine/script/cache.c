@@ -127,6 +127,7 @@ static struct fri_function *function_new(struct fri_travel *t,
     f->id = atomic_fetch_add_explicit(&t->shared->next_id, 1,
                                       memory_order_relaxed) + 1;
     f->random = p->random;
+    t->holding += p->handle_count > 0;
     return f;
 }
 
@@ -350,6 +351,53 @@ bool fri_function_push(lua_State *L, struct fri_function *f)
 bool fri_function_push_init(lua_State *L, struct fri_function *f)
 {
     return fri_unpack_function(L, f, true);
+}
+
+/* ---- what is held for nothing ------------------------------------------ */
+
+static void mark_living(lua_State *L, struct fri_travel *t)
+{
+    fri_push_ref(L, t->serials);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        uint64_t serial = (uint64_t)lua_tointeger(L, -1);
+        struct fri_known *k = fri_known_at(t, serial);
+
+        if (k)
+            k->living = true;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* A pool that nobody holds ends: the copies that are kept here of functions
+ * that are gone must not hold it. */
+void fri_cache_sweep(lua_State *L, struct fri_travel *t)
+{
+    if (!t->holding || !t->known || t->function.busy)
+        return;
+    mark_living(L, t);
+    for (int i = 0; i < FRI_KNOWN; i++) {
+        struct fri_known *k = &t->known[i];
+
+        if (!k->living)
+            known_clear(t, k);
+        k->living = false;
+    }
+    t->holding = 0;
+    for (int i = 0; i < FRI_INTERNED; i++) {
+        struct fri_function **slot = &t->interned[i];
+
+        if (!*slot || (*slot)->message->handle_count == 0)
+            continue;
+        if (atomic_load_explicit(&(*slot)->refs, memory_order_acquire) == 1) {
+            t->interned_bytes -= (*slot)->message->length;
+            fri_function_free(*slot);
+            *slot = NULL;
+        } else {
+            t->holding++;
+        }
+    }
 }
 
 /* ---- the end ---------------------------------------------------------- */

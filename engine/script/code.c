@@ -4,6 +4,7 @@
  * Kept twice: with the function (by its serial number), and by the dump's
  * bytes, so that new closures of the same prototype are not scanned again.
  */
+#define _GNU_SOURCE /* memmem */
 #include "script/travel_private.h"
 
 static int add_dump(lua_State *L, const void *bytes, size_t n, void *buffer)
@@ -47,6 +48,14 @@ static bool same_code(const struct fri_code *c, uint64_t hash,
            && memcmp(c->bytes, dump->data, dump->length) == 0;
 }
 
+/* Does the chunk's name, near the beginning, say that it is ours? */
+static bool is_own(const struct fri_buffer *dump)
+{
+    size_t n = dump->length < 64 ? dump->length : 64;
+
+    return memmem(dump->data, n, FRI_OWN_CHUNK, sizeof(FRI_OWN_CHUNK) - 1);
+}
+
 /* Takes the dump's bytes. */
 static struct fri_code *code_new(struct fri_travel *t, struct fri_buffer *dump,
                                  uint64_t hash, const struct fri_slots *env)
@@ -58,6 +67,7 @@ static struct fri_code *code_new(struct fri_travel *t, struct fri_buffer *dump,
     c->refs = 1;
     c->hash = hash;
     c->env = *env;
+    c->own = is_own(dump);
     c->bytes = dump->data;
     c->length = dump->length;
     if (!fri_code_scan(t->memory, c, t->scan_works)) {

@@ -147,53 +147,38 @@ int fri_misuse(lua_State *L, const char *format, ...)
 
 /* ---- one line --------------------------------------------------------- */
 
-static void add_key(lua_State *L, luaL_Buffer *b)
-{
-    int kind;
-
-    lua_getfield(L, 1, "key");
-    kind = lua_type(L, -1);
-    if (kind == LUA_TBOOLEAN) {
-        lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
-        lua_remove(L, -2);
-    } else if (kind != LUA_TSTRING && kind != LUA_TNUMBER) {
-        lua_pop(L, 1);
-        return;
-    }
-    lua_pushfstring(L, " [%s]", lua_tostring(L, -1));
-    lua_remove(L, -2);
-    luaL_addvalue(b);
-}
-
-static void add_field(lua_State *L, luaL_Buffer *b, const char *name)
+/* Pushes a field as text on one line; "" when it is neither text, number nor
+ * boolean. */
+static void push_line(lua_State *L, const char *name)
 {
     lua_getfield(L, 1, name);
-    if (lua_type(L, -1) == LUA_TSTRING)
-        luaL_addvalue(b);
-    else
-        lua_pop(L, 1);
+    if (lua_type(L, -1) == LUA_TBOOLEAN)
+        lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
+    else if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
+        lua_pushliteral(L, "");
+    luaL_gsub(L, lua_tostring(L, -1), "\r", "\\r");
+    luaL_gsub(L, lua_tostring(L, -1), "\n", "\\n");
 }
 
 /* "solve [3]: timeout: ..." */
 static int error_tostring(lua_State *L)
 {
-    luaL_Buffer b;
-    bool named;
+    const char *task, *key, *kind;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_getfield(L, 1, "task");
-    named = lua_type(L, -1) == LUA_TSTRING;
-    lua_pop(L, 1);
-    luaL_buffinit(L, &b);
-    if (named) {
-        add_field(L, &b, "task");
-        add_key(L, &b);
-        luaL_addstring(&b, ": ");
-    }
-    add_field(L, &b, "kind");
-    luaL_addstring(&b, ": ");
-    add_field(L, &b, "message");
-    luaL_pushresult(&b);
+    lua_settop(L, 1);
+    push_line(L, "task");
+    task = lua_tostring(L, -1);
+    push_line(L, "key");
+    key = lua_tostring(L, -1);
+    push_line(L, "kind");
+    kind = lua_tostring(L, -1);
+    push_line(L, "message");
+    if (*task)
+        lua_pushfstring(L, "%s%s%s%s: %s: %s", task, *key ? " [" : "", key,
+                        *key ? "]" : "", kind, lua_tostring(L, -1));
+    else
+        lua_pushfstring(L, "%s: %s", kind, lua_tostring(L, -1));
     return 1;
 }
 

@@ -141,8 +141,8 @@ static const struct fri_poison *find_poison(const struct fri_encoder *e,
     for (uint32_t i = 0; i < e->poison_count; i++) {
         const struct fri_poison *p = &e->poisons[i];
 
-        if (p->env == g->env && strlen(p->name) == g->name.length
-            && memcmp(p->name, g->name.at, g->name.length) == 0)
+        if (p->env == e->envs[g->env] && p->length == g->name.length
+            && memcmp(p->name, g->name.at, p->length) == 0)
             return p;
     }
     return NULL;
@@ -153,7 +153,8 @@ static bool add_poison(struct fri_encoder *e, const struct fri_global *g)
 {
     const struct fri_memory *m = e->travel->memory;
     void *list = e->poisons;
-    struct fri_poison p = { .env = g->env };
+    struct fri_poison p = { .env = e->envs[g->env],
+                            .length = g->name.length };
 
     fri_refusal(e);
     if (!fri_encoder_reserve(e, &list, e->poison_count, &e->poison_capacity,
@@ -203,6 +204,12 @@ static void refresh_for(struct fri_encoder *e, lua_State *L, int i)
     fri_names_refresh(L, e->travel, false);
 }
 
+static void put_poison(struct fri_encoder *e, const char *text, size_t length)
+{
+    fri_note_nothing(e);
+    fri_put_str(&e->bytes, FRI_POISON, text, length);
+}
+
 /* The value on the top is that of the global. */
 static bool put_global_value(struct fri_encoder *e, lua_State *L,
                              const struct fri_global *g)
@@ -217,13 +224,33 @@ static bool put_global_value(struct fri_encoder *e, lua_State *L,
     } else if (is_original(L, e->travel, value, g->name)) {
         fri_put_str(&e->bytes, FRI_NAME, "", 0);
     } else if (poison) {
-        fri_note_nothing(e);
-        fri_put_str(&e->bytes, FRI_POISON, poison->text,
-                    strlen(poison->text));
+        put_poison(e, poison->text, strlen(poison->text));
     } else if (!fri_put_value(e, L, value)) {
         return e->again || e->no_memory ? false : add_poison(e, g);
     }
     return true;
+}
+
+/* Nothing was found under the name in the environment at i: because it could
+ * not travel to this state either? */
+static void put_old_poison(struct fri_encoder *e, lua_State *L, int i,
+                           const struct fri_global *g)
+{
+    size_t length;
+    const char *text;
+
+    if (e->envs[g->env] == e->travel->globals || !lua_getmetatable(L, i))
+        return;
+    lua_pushliteral(L, "poisons");
+    lua_rawget(L, -2);
+    if (!lua_istable(L, -1))
+        return;
+    raw_field(L, lua_gettop(L), g->name);
+    text = lua_tolstring(L, -1, &length);
+    if (text) {
+        put_global_name(e, g);
+        put_poison(e, text, length);
+    }
 }
 
 static bool put_global(struct fri_encoder *e, lua_State *L, uint32_t number)
@@ -236,7 +263,9 @@ static bool put_global(struct fri_encoder *e, lua_State *L, uint32_t number)
     fri_push_global(L, e->travel, -1, g.name);
     refresh_for(e, L, top + 2);
     entered = fri_note(e, L, top + 2, FRI_AT_GLOBAL, g.env, g.name);
-    if (!lua_isnil(L, -1) && !put_global_value(e, L, &g))
+    if (lua_isnil(L, -1))
+        put_old_poison(e, L, top + 1, &g);
+    else if (!put_global_value(e, L, &g))
         return false;
     fri_note_end(e, entered);
     lua_settop(L, top);
@@ -392,6 +421,17 @@ static bool put_parts(struct fri_encoder *e, lua_State *L, int i, int n,
     return put_globals(e, L);
 }
 
+/* Something without a name that might have one: were modules changed since
+ * we looked?  True when another try is due. */
+static bool look_again(struct fri_encoder *e, lua_State *L)
+{
+    if (!e->rescanned) {
+        e->rescanned = true;
+        e->again = fri_names_refresh(L, e->travel, true);
+    }
+    return e->again;
+}
+
 static bool put_lua_function(struct fri_encoder *e, lua_State *L, int i)
 {
     static const uint8_t room[LENGTH_ROOM];
@@ -401,7 +441,7 @@ static bool put_lua_function(struct fri_encoder *e, lua_State *L, int i)
     bool futures = e->futures, ok;
     size_t at;
 
-    if (!code)
+    if (!code || (code->own && look_again(e, L)))
         return false;
     fri_buffer_byte(&e->bytes, FRI_FUNC);
     at = e->bytes.length;
@@ -415,16 +455,6 @@ static bool put_lua_function(struct fri_encoder *e, lua_State *L, int i)
     e->futures = futures;
     lua_settop(L, top);
     return true;
-}
-
-/* A C function that has no name: was a module changed since we looked? */
-static bool look_again(struct fri_encoder *e, lua_State *L, int i)
-{
-    if (!e->rescanned) {
-        e->rescanned = true;
-        e->again = fri_names_refresh(L, e->travel, true);
-    }
-    return fri_refuse_type(e, L, i);
 }
 
 static bool put_ref(struct fri_encoder *e, uint32_t part)
@@ -453,8 +483,10 @@ bool fri_put_function(struct fri_encoder *e, lua_State *L, int i)
         if (name)
             return fri_put_name(e, L, name);
     }
-    if (lua_iscfunction(L, i))
-        return look_again(e, L, i);
+    if (lua_iscfunction(L, i)) {
+        look_again(e, L);
+        return fri_refuse_type(e, L, i);
+    }
     part = fri_seen_add(&e->seen, e->travel->memory, p, e->parts, &fresh);
     if (!part)
         return fri_refuse_memory(e);

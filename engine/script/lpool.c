@@ -362,19 +362,76 @@ static int refuse_item(lua_State *L, int value, int key)
     return fri_raise(L, FRUN_EUNSENDABLE, "%s", lua_tostring(L, -1));
 }
 
-/* The task of one item: value and key on the top of the stack, replaced by
- * the future. */
-static struct frun_future *item_task(lua_State *L, struct fri_script *s,
-                                     struct fri_pool_box *box,
-                                     struct fri_spec *spec)
+/* A scatter on its way. */
+struct scatter {
+    struct fri_script *script;
+    struct fri_pool_box *box;
+    struct fri_spec *spec;
+    int64_t listed, count;
+    int keys;      /* index of the list of other keys */
+    void **streams; /* of random numbers; made when first wanted */
+};
+
+static int streams_gc(lua_State *L)
 {
+    void **streams = lua_touserdata(L, 1);
+
+    fri_streams_free(*streams);
+    *streams = NULL;
+    return 0;
+}
+
+/* On the stack, so that an error frees it. */
+static void **push_streams(lua_State *L)
+{
+    void **streams = lua_newuserdatauv(L, sizeof *streams, 0);
+
+    *streams = NULL;
+    lua_newtable(L);
+    lua_pushcfunction(L, streams_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    return streams;
+}
+
+static bool item_stream(lua_State *L, struct scatter *sc,
+                        struct frun_future *task, bool random, int64_t i,
+                        int key)
+{
+    const struct fri_function *f = sc->spec->script;
+
+    if (!random && !f->random)
+        return true;
+    if (task->extra && task->extra->name) {
+        task->extra->stream
+            = fri_stream_item(L, sc->script,
+                              fri_stream_base(L, 2, task->extra->name), key);
+        return true;
+    }
+    if (!*sc->streams)
+        *sc->streams = fri_streams_new(
+            L, sc->script, stream_base(L, sc->box, sc->spec),
+            (uint64_t)sc->listed, (uint64_t)sc->count, sc->keys,
+            (uint64_t)sc->listed);
+    if (!*sc->streams || !fri_task_extra(task))
+        return false;
+    task->extra->stream = fri_streams_item(*sc->streams, (uint64_t)i);
+    return true;
+}
+
+/* The task of item i from 0: value and key on the top of the stack, replaced
+ * by the future. */
+static struct frun_future *item_task(lua_State *L, struct scatter *sc,
+                                     int64_t i)
+{
+    struct fri_script *s = sc->script;
     int value = lua_gettop(L) - 1, key = value + 1;
     const struct fri_memory *m = &s->engine->memory;
     struct frun_future *task;
     struct fri_pack *pack;
     bool random;
 
-    task = new_task(s, spec, fri_future_box(L, s));
+    task = new_task(s, sc->spec, fri_future_box(L, s));
     if (!task)
         no_memory(L);
     if (!fri_pack_values(L, value, 2, "item", true, &pack))
@@ -382,8 +439,9 @@ static struct frun_future *item_task(lua_State *L, struct fri_script *s,
     random = pack->random;
     if (!fill(task, m, pack)
         || (pack->has_futures && !add_dependencies(L, s, task, pack))
-        || !add_after(L, s, box, task) || !set_name(L, box, task, value, key)
-        || !set_stream(L, s, box, task, random, fri_key_hash(L, key)))
+        || !add_after(L, s, sc->box, task)
+        || !set_name(L, sc->box, task, value, key)
+        || !item_stream(L, sc, task, random, i, key))
         no_memory(L);
     set_key(L, task, key, m);
     lua_replace(L, value);
@@ -412,15 +470,17 @@ static int scatter(lua_State *L, struct fri_script *s,
                    int keys)
 {
     int64_t more = lua_istable(L, keys) ? (int64_t)lua_rawlen(L, keys) : 0;
+    struct scatter sc = { s, box, spec, n, n + more, keys, NULL };
     struct frun_future **tasks;
-    int result, total = (int)(n + more);
+    int result;
 
-    if (n + more > INT32_MAX)
+    if (sc.count > INT32_MAX)
         return luaL_error(L, "too many items");
-    tasks = lua_newuserdatauv(L, ((size_t)total + 1) * sizeof *tasks, 0);
+    tasks = lua_newuserdatauv(L, ((size_t)sc.count + 1) * sizeof *tasks, 0);
+    sc.streams = push_streams(L);
     lua_createtable(L, (int)n, (int)more);
     result = lua_gettop(L);
-    for (int i = 1; i <= total; i++) {
+    for (int i = 1; i <= (int)sc.count; i++) {
         if (i <= n)
             lua_pushinteger(L, i);
         else
@@ -428,10 +488,10 @@ static int scatter(lua_State *L, struct fri_script *s,
         lua_pushvalue(L, -1);
         lua_rawget(L, 3);
         lua_pushvalue(L, -2);
-        tasks[i - 1] = item_task(L, s, box, spec); /* key future */
+        tasks[i - 1] = item_task(L, &sc, i - 1); /* key future */
         lua_rawset(L, result);
     }
-    submit_all(s->engine, tasks, (size_t)total);
+    submit_all(s->engine, tasks, (size_t)sc.count);
     return 1;
 }
 
@@ -578,7 +638,7 @@ static bool range_streams(lua_State *L, struct fri_script *s,
                           int64_t n)
 {
     r->streams = fri_streams_new(L, s, stream_base(L, box, spec), (uint64_t)n,
-                                 r->count, 4);
+                                 r->count, 4, 0);
     r->streams_free = fri_streams_free;
     return r->streams != NULL;
 }

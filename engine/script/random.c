@@ -34,6 +34,7 @@ struct level {
 struct lists { /* the lists of one base */
     struct lists *next;
     uint64_t base;
+    uint64_t singles; /* items that were no part of a list */
     size_t count, capacity;
     struct level *levels;
 };
@@ -86,6 +87,13 @@ static uint64_t next_ordinal(const struct fri_memory *m, struct counts *c,
     return c->slots[i].count++;
 }
 
+/* How often the key was there before, without counting it now. */
+static uint64_t seen(const struct counts *c, uint64_t key)
+{
+    key = key ? key : 1;
+    return c->size ? c->slots[find(c, key)].count : 0;
+}
+
 /* Those of the task that runs here; each attempt begins with none. */
 static struct fri_ordinals *ordinals(struct fri_script *s)
 {
@@ -120,7 +128,7 @@ static uint64_t combine(uint64_t base, uint64_t key, uint64_t ordinal)
     return x ? x : 1;
 }
 
-uint64_t fri_key_hash(lua_State *L, int index)
+static uint64_t key_hash(lua_State *L, int index)
 {
     size_t n;
     const char *text;
@@ -160,22 +168,17 @@ static uint64_t here(struct fri_script *s, uint64_t base)
     return combine(fri_mix(s->engine->seed) ^ fri_mix(parent), base, 0);
 }
 
+/* Apart from those of items, whose keys may hash to the same. */
+static const uint64_t SINGLE = UINT64_C(0x51ed270b7f3c8a35);
+
 uint64_t fri_stream(struct fri_script *s, uint64_t base, uint64_t key)
 {
     struct fri_ordinals *o = ordinals(s);
-    uint64_t id = combine(here(s, base), key, 0);
+    uint64_t id = combine(here(s, base) ^ SINGLE, key, 0);
 
-    return combine(here(s, base), key,
+    return combine(here(s, base) ^ SINGLE, key,
                    o ? next_ordinal(&s->engine->memory, &o->counts, id) : 0);
 }
-
-struct streams {
-    const struct fri_memory *memory;
-    uint64_t base, listed;
-    size_t level_count;
-    struct level *levels;
-    uint64_t *others; /* the streams of items listed .. */
-};
 
 static struct lists *lists_of(const struct fri_memory *m,
                               struct fri_ordinals *o, uint64_t base)
@@ -194,6 +197,51 @@ static struct lists *lists_of(const struct fri_memory *m,
     o->lists = l;
     return l;
 }
+
+static uint64_t lists_with(const struct level *levels, size_t count,
+                           uint64_t i)
+{
+    uint64_t n = 0;
+
+    for (size_t j = 0; j < count; j++)
+        if (levels[j].length >= i)
+            n += levels[j].count;
+    return n;
+}
+
+/* The place of a key in a list, from 1; 0: it can have none. */
+static uint64_t place_of(lua_State *L, int index)
+{
+    double d = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : 0;
+
+    return d >= 1 && d < 9e15 && d == (double)(uint64_t)d ? (uint64_t)d : 0;
+}
+
+uint64_t fri_stream_item(lua_State *L, struct fri_script *s, uint64_t base,
+                         int key)
+{
+    const struct fri_memory *m = &s->engine->memory;
+    struct fri_ordinals *o = ordinals(s);
+    uint64_t from = here(s, base), hash = key_hash(L, key), n;
+    struct lists *l = o ? lists_of(m, o, from) : NULL;
+
+    if (!l)
+        return combine(from, hash, 0);
+    l->singles++;
+    n = next_ordinal(m, &o->counts, combine(from, hash, 0));
+    if (place_of(L, key))
+        n += lists_with(l->levels, l->count, place_of(L, key));
+    return combine(from, hash, n);
+}
+
+struct streams {
+    const struct fri_memory *memory;
+    uint64_t base, listed;
+    size_t level_count;
+    struct level *levels;
+    uint64_t *others; /* the streams of items listed .. */
+    uint64_t *list;   /* those of the items before; NULL: by levels */
+};
 
 static bool add_level(const struct fri_memory *m, struct lists *l,
                       uint64_t length)
@@ -226,6 +274,7 @@ void fri_streams_free(void *streams)
         return;
     fri_free(st->memory, st->levels);
     fri_free(st->memory, st->others);
+    fri_free(st->memory, st->list);
     fri_free(st->memory, st);
 }
 
@@ -241,8 +290,24 @@ static bool copy_levels(struct streams *st, const struct lists *l)
     return true;
 }
 
+/* Some items were there without a list: each one is looked up. */
+static bool list_streams(struct streams *st, const struct lists *l,
+                         const struct counts *c)
+{
+    st->list = fri_alloc(st->memory, (st->listed + 1) * sizeof *st->list);
+    for (uint64_t i = 1; st->list && i <= st->listed; i++) {
+        uint64_t id = combine(st->base, index_hash(i), 0);
+
+        st->list[i - 1] = combine(st->base, index_hash(i),
+                                  lists_with(l->levels, l->count, i)
+                                      + seen(c, id));
+    }
+    return st->list != NULL;
+}
+
 static bool other_streams(lua_State *L, struct fri_script *s, uint64_t base,
-                          struct streams *st, uint64_t count, int keys)
+                          struct streams *st, uint64_t count, int keys,
+                          uint64_t skip)
 {
     if (count == st->listed)
         return true;
@@ -251,16 +316,16 @@ static bool other_streams(lua_State *L, struct fri_script *s, uint64_t base,
     if (!st->others)
         return false;
     for (uint64_t i = st->listed; i < count; i++) {
-        lua_rawgeti(L, keys, (int)(i + 1));
+        lua_rawgeti(L, keys, (int)(i + 1 - skip));
         st->others[i - st->listed]
-            = fri_stream(s, base, fri_key_hash(L, -1));
+            = fri_stream_item(L, s, base, lua_gettop(L));
         lua_pop(L, 1);
     }
     return true;
 }
 
 void *fri_streams_new(lua_State *L, struct fri_script *s, uint64_t base,
-                      uint64_t listed, uint64_t count, int keys)
+                      uint64_t listed, uint64_t count, int keys, uint64_t skip)
 {
     const struct fri_memory *m = &s->engine->memory;
     struct fri_ordinals *o = ordinals(s);
@@ -272,8 +337,9 @@ void *fri_streams_new(lua_State *L, struct fri_script *s, uint64_t base,
     st->memory = m;
     st->base = here(s, base);
     st->listed = listed;
-    if (copy_levels(st, l) && (listed == 0 || add_level(m, l, listed))
-        && other_streams(L, s, base, st, count, keys))
+    if ((l->singles == 0 || list_streams(st, l, &o->counts))
+        && copy_levels(st, l) && (listed == 0 || add_level(m, l, listed))
+        && other_streams(L, s, base, st, count, keys, skip))
         return st;
     fri_streams_free(st);
     return NULL;
@@ -282,14 +348,13 @@ void *fri_streams_new(lua_State *L, struct fri_script *s, uint64_t base,
 uint64_t fri_streams_item(const void *streams, uint64_t i)
 {
     const struct streams *st = streams;
-    uint64_t ordinal = 0;
 
     if (i >= st->listed)
         return st->others[i - st->listed];
-    for (size_t j = 0; j < st->level_count; j++)
-        if (st->levels[j].length > i)
-            ordinal += st->levels[j].count;
-    return combine(st->base, index_hash(i + 1), ordinal);
+    if (st->list)
+        return st->list[i];
+    return combine(st->base, index_hash(i + 1),
+                   lists_with(st->levels, st->level_count, i + 1));
 }
 
 /* ---- the VM's generator ----------------------------------------------- */

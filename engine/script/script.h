@@ -207,17 +207,20 @@ void fri_look(struct frun_future *f);
 /* What all tasks of one function (or name) in this place have in common. */
 uint64_t fri_stream_base(lua_State *L, int function, const char *name);
 
-/* Of a submit: `key` is a hash of the arguments; of a scattered item: of its
- * key. */
-uint64_t fri_stream(struct fri_script *s, uint64_t base, uint64_t key);
+/* Of a submit: a hash of its arguments. */
+uint64_t fri_stream(struct fri_script *s, uint64_t base, uint64_t arguments);
 
-/* Of a map: items 1..listed, then those whose keys stand in the list at
- * `keys` from listed + 1 on.  NULL: out of memory. */
+/* Of one item, by its key at the index. */
+uint64_t fri_stream_item(lua_State *L, struct fri_script *s, uint64_t base,
+                         int key);
+
+/* Of a scatter or map: items 1..listed, then those whose keys stand in the
+ * list at `keys`, item i at i - skip.  NULL: out of memory. */
 void *fri_streams_new(lua_State *L, struct fri_script *s, uint64_t base,
-                      uint64_t listed, uint64_t count, int keys);
+                      uint64_t listed, uint64_t count, int keys,
+                      uint64_t skip);
 void fri_streams_free(void *streams);
 uint64_t fri_streams_item(const void *streams, uint64_t i); /* from 0 */
-uint64_t fri_key_hash(lua_State *L, int index);
 void fri_ordinals_free(const struct fri_memory *m, struct fri_ordinals *o);
 
 /* The generator of this VM. */

@@ -217,6 +217,9 @@ static int travel_gc(lua_State *L)
 {
     struct fri_travel *t = lua_touserdata(L, 1);
 
+    t->closed = true;
+    if (!t->values.travel)
+        return 0;
     fri_encoder_free(&t->values);
     fri_encoder_free(&t->function);
     fri_cache_free(t);
@@ -226,6 +229,32 @@ static int travel_gc(lua_State *L)
     fri_buffer_free(&t->dump);
     t->source_path = NULL;
     return 0;
+}
+
+/* An object that nobody holds, so a collection finalizes it; then there is
+ * another. */
+static int sentinel_gc(lua_State *L)
+{
+    struct fri_travel *t = fri_travel_of(L);
+
+    if (!t || t->closed)
+        return 0;
+    fri_cache_sweep(L, t);
+    lua_newuserdatauv(L, 1, 0);
+    lua_getmetatable(L, 1);
+    lua_setmetatable(L, -2);
+    return 0;
+}
+
+static void push_collectable(lua_State *L, size_t size, lua_CFunction gc)
+{
+    void *block = lua_newuserdatauv(L, size, 0);
+
+    memset(block, 0, size);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
 }
 
 static int new_table(lua_State *L, const char *mode)
@@ -291,23 +320,22 @@ static void open_references(lua_State *L, struct fri_travel *t)
 void fri_travel_open(lua_State *L, const struct fri_memory *m,
                      struct fri_travel_shared *shared, bool worker)
 {
-    struct fri_travel *t = lua_newuserdatauv(L, sizeof(*t), 0);
+    struct fri_travel *t;
 
-    memset(t, 0, sizeof(*t));
+    push_collectable(L, sizeof(*t), travel_gc);
+    t = lua_touserdata(L, -1);
     t->memory = m;
     t->shared = shared;
     t->worker = worker;
-    encoder_open(&t->values, t);
     encoder_open(&t->function, t);
+    encoder_open(&t->values, t);
     fri_buffer_init(&t->source, m);
     fri_buffer_init(&t->dump, m);
     fri_buffer_init(&t->noted.texts, m);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, travel_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
     lua_rawseti(L, LUA_REGISTRYINDEX, PLACE);
     open_references(L, t);
+    push_collectable(L, 1, sentinel_gc);
+    lua_pop(L, 1);
     fri_names_open(L, t);
 #if FRI_LUAJIT
     fri_open_int64(L);

@@ -114,6 +114,7 @@ struct fri_code {
     uint32_t global_count;
     bool uses_globals;
     bool random;
+    bool own; /* of a chunk of the module itself */
     bool hashed;
     uint64_t source_hash;
 };
@@ -158,6 +159,7 @@ struct fri_known {
     uint64_t serial;
     struct fri_code *code;
     struct fri_function *function; /* NULL: encode it anew */
+    bool living;                   /* see fri_cache_sweep */
     struct fri_witnesses seen;
 };
 
@@ -169,9 +171,11 @@ struct fri_global {
     uint32_t env;
 };
 
+/* A global that cannot travel: in which environment, and why. */
 struct fri_poison {
+    const void *env;
     char *name, *text;
-    uint32_t env;
+    uint32_t length; /* of the name */
 };
 
 struct fri_encoder {
@@ -298,6 +302,8 @@ struct fri_travel {
 
     struct fri_encoder values, function;
     uint64_t serial;
+    uint32_t holding; /* functions kept below that hold handles; never less */
+    bool closed;
     struct fri_known *known;               /* FRI_KNOWN of them */
     struct fri_code **codes;               /* FRI_CODES of them */
     struct fri_function **interned;        /* FRI_INTERNED of them */
@@ -398,6 +404,9 @@ bool fri_unchanged(lua_State *L, struct fri_travel *t, int i,
                    const struct fri_witnesses *w);
 void fri_witnesses_free(struct fri_travel *t, struct fri_witnesses *w);
 void fri_cache_free(struct fri_travel *t);
+/* After a collection: lets go of what holds handles for functions that are no
+ * more. */
+void fri_cache_sweep(lua_State *L, struct fri_travel *t);
 
 /* ---- source.c --------------------------------------------------------- */
 

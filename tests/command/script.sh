@@ -40,7 +40,9 @@ run "$flowrun" unfinished.lua; is 2; err_has 'unfinished\.lua:[12]:'
 printf '\033Lua' >binary.lua
 run "$flowrun" binary.lua;  is 2; out ''; err_has 'binary'; err_has 'binary\.lua'
 cat >dump.lua <<'END'
-io.open("dumped.lua", "wb"):write(string.dump(function() print("not run") end)):close()
+local file = io.open("dumped.lua", "wb")
+file:write(string.dump(function() print("not run") end))
+file:close()
 END
 run "$flowrun" dump.lua;    is 0
 run "$flowrun" dumped.lua;  is 2; out ''; err_has 'binary'; err_has 'dumped\.lua'

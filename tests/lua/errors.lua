@@ -89,9 +89,9 @@ on("values of every type", 1, function(pool)
    local err = raised("text", 0)
    t.equal(err.value, "text")
    t.match(err.message, "text")
-   t.equal(raised(42).value, 42)
-   t.match(raised(42).message, "42")
-   t.equal(raised(1.5).value, 1.5)
+   t.equal(raised(42, 0).value, 42)
+   t.match(raised(42, 0).message, "42")
+   t.equal(raised(1.5, 0).value, 1.5)
    t.equal(raised(false).value, false)
    t.equal(raised(true).value, true)
    t.equal(raised(nil).value, nil)
@@ -124,7 +124,7 @@ on("objects are shown by their __tostring, made safely", 1, function(pool)
       function() error("inside of __tostring") end,
       function() return nil end,
       function() return {} end,
-      function(self) return tostring(self) end,
+      function(self) return "again " .. tostring(self) end,
    } do
       err = raised({ __tostring = bad })
       t.equal(err.kind, "error")
@@ -202,12 +202,12 @@ on("errors of Lua: stack overflow, bad calls, patterns, memory of a string", 1,
    t.match(failure(pool:submit(function() return ("x"):bad() end)).message,
       "bad")
    t.match(failure(pool:submit(function()
-      return (("a"):rep(300000) .. "b"):match(("(.-)b"):rep(50))
+      return ("a"):match(("(a*"):rep(40) .. (")"):rep(40))
    end)).kind, "error")
    t.match(failure(pool:submit(function() return setmetatable(1,
       {}) end)).message,
-      "setmetatable")
-   t.match(failure(pool:submit(string.rep)).message, "rep")
+      "table expected")
+   t.match(failure(pool:submit(string.rep)).message, "string expected")
    t.match(failure(pool:submit(function()
       return pcall(string.rep, "x", -1) and table.concat({ {} })
    end)).message, "concat")
@@ -329,7 +329,7 @@ t.test("a script that raises cancels what is pending", function()
    local status, out, err = kit.run([[
       local flow = require "flowrun"
       local pool = flow.threads(1)
-      for i = 1, 100000 do
+      for i = 1, 1000 do
          pool:submit(function()
             local x = 0
             for n = 1, 100000000 do x = x + n end
@@ -341,14 +341,14 @@ t.test("a script that raises cancels what is pending", function()
    t.equal(status, 1)
    t.match(err, "script%.lua:10: given up")
    local _, count = out:gsub("ran", "")
-   t.ok(count <= 1, out)
+   t.ok(count <= 2, out)
 end)
 
 t.test("os.exit of the script ends the run with that status", function()
    local status, out = kit.run([[
       local flow = require "flowrun"
       local pool = flow.threads(1)
-      for i = 1, 100000 do
+      for i = 1, 1000 do
          pool:submit(function()
             for n = 1, 100000000 do end
             print("ran to the end")
@@ -358,7 +358,7 @@ t.test("os.exit of the script ends the run with that status", function()
    ]])
    t.equal(status, 5)
    local _, count = out:gsub("ran", "")
-   t.ok(count <= 1, out)
+   t.ok(count <= 2, out)
 end)
 
 return t.finish()

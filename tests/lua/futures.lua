@@ -109,6 +109,7 @@ end)
 
 on("seconds are a number", 1, function(pool)
    local future = pool:submit(echo, 1)
+   future:wait()
    for _, name in ipairs { "result", "try", "wait" } do
       local method = future[name]
       misuse(function() method(future, "x") end, "seconds")
