@@ -72,35 +72,51 @@ bool frun_future_cancel(frun_future *f)
 
 /* ---- waiting ---------------------------------------------------------- */
 
-static frun_status wait_for(frun_engine *e, frun_future *const *futures,
-                            size_t n, frun_when when, fri_time deadline,
-                            size_t *index)
+static size_t ender(struct fri_set *set, frun_when when)
 {
+    const struct frun_future *f;
+    size_t i;
+
+    while ((f = fri_set_pop(set, &i)) != NULL)
+        if (when == FRUN_FIRST || fri_state(f) != FRI_DONE)
+            return i;
+    return set->count;
+}
+
+static frun_status wait_for(struct fri_set *set, frun_when when,
+                            fri_time deadline, size_t *index)
+{
+    size_t left = when == FRUN_FIRST ? set->count - 1 : 0;
+
+    if (!fri_owner_await(set->engine, set, left, when == FRUN_FIRST_FAILED,
+                         deadline))
+        return FRUN_EUNFINISHED;
+    if (when != FRUN_ALL)
+        *index = ender(set, when);
+    return FRUN_OK;
+}
+
+static frun_status wait_many(frun_future *const *futures, size_t n,
+                             frun_when when, fri_time deadline, size_t *index)
+{
+    frun_engine *e = fri_future_engine(futures[0]);
     struct fri_set *set = fri_set_open(e, futures, n);
-    size_t left = when == FRUN_FIRST ? n - 1 : 0, i = n;
-    const frun_future *f;
-    bool done;
+    frun_status status;
 
     if (!set)
         return fri_no_memory(e);
-    done = fri_owner_await(e, set, left, when == FRUN_FIRST_FAILED, deadline);
-    while (done && when != FRUN_ALL && (f = fri_set_pop(set, &i)) != NULL) {
-        if (when == FRUN_FIRST || fri_state(f) != FRI_DONE)
-            break;
-        i = n;
-    }
+    status = wait_for(set, when, deadline, index);
     fri_set_close(set);
-    *index = i;
-    return done ? FRUN_OK : FRUN_EUNFINISHED;
+    return status;
 }
 
-static bool all_final(frun_future *const *futures, size_t n)
+/* How many there are up to the last that is not final; the last are the least
+ * likely to be. */
+static size_t pending(frun_future *const *futures, size_t n)
 {
-    size_t i = n; /* the last are the least likely to be */
-
-    while (i > 0 && fri_is_final(futures[i - 1]))
-        i--;
-    return i == 0;
+    while (n > 0 && fri_is_final(futures[n - 1]))
+        n--;
+    return n;
 }
 
 static frun_status check_futures(frun_future *const *futures, size_t n)
@@ -114,18 +130,49 @@ static frun_status check_futures(frun_future *const *futures, size_t n)
     return FRUN_OK;
 }
 
+static frun_status wait_one(frun_future *f, fri_time deadline)
+{
+    struct fri_waiter waiter;
+    struct fri_set set;
+    frun_status status;
+
+    fri_set_init(&set, fri_future_engine(f), &waiter, 1);
+    fri_set_link(&set, &f);
+    status = wait_for(&set, FRUN_ALL, deadline, NULL);
+    fri_set_unlink(&set);
+    return status;
+}
+
+/* When the last is done the others mostly are: that saves a waiter each. */
+static frun_status wait_all(frun_future *const *futures, size_t n,
+                            fri_time deadline)
+{
+    frun_status status = FRUN_OK;
+    size_t unused;
+
+    n = pending(futures, n);
+    if (n > 0)
+        status = wait_one(futures[n - 1], deadline);
+    if (status == FRUN_OK)
+        n = pending(futures, n);
+    if (status == FRUN_OK && n > 0)
+        status = wait_many(futures, n, FRUN_ALL, deadline, &unused);
+    return status;
+}
+
 frun_status frun_wait(frun_future *const *futures, size_t n, frun_when when,
                       double seconds, size_t *index)
 {
+    fri_time deadline = fri_deadline(fri_now(), seconds);
     frun_status status = check_futures(futures, n);
     size_t at = n;
 
     if (when != FRUN_ALL && when != FRUN_FIRST && when != FRUN_FIRST_FAILED)
         status = FRUN_EINVAL;
-    if (status == FRUN_OK && n > 0
-        && !(when == FRUN_ALL && all_final(futures, n)))
-        status = wait_for(fri_future_engine(futures[0]), futures, n, when,
-                          fri_deadline(fri_now(), seconds), &at);
+    if (status == FRUN_OK && when == FRUN_ALL)
+        status = wait_all(futures, n, deadline);
+    else if (status == FRUN_OK && n > 0)
+        status = wait_many(futures, n, when, deadline, &at);
     if (index)
         *index = at;
     return status;
@@ -133,14 +180,11 @@ frun_status frun_wait(frun_future *const *futures, size_t n, frun_when when,
 
 frun_status frun_future_wait(frun_future *f, double seconds)
 {
-    size_t index;
-
     if (!f)
         return FRUN_EINVAL;
     if (fri_is_final(f))
         return FRUN_OK;
-    return wait_for(fri_future_engine(f), &f, 1, FRUN_ALL,
-                    fri_deadline(fri_now(), seconds), &index);
+    return wait_one(f, fri_deadline(fri_now(), seconds));
 }
 
 /* What a task of another language left, as a value that lives with f. */

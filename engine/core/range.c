@@ -119,6 +119,8 @@ void fri_range_measure(struct fri_range *r, uint64_t items, fri_time took)
 {
     uint64_t ns = items ? (uint64_t)took / items : 0;
 
+    r->spent += took;
+    r->slices++;
     if (items == 0)
         return;
     ns = ns < 1 ? 1 : ns > UINT32_MAX ? UINT32_MAX : ns;

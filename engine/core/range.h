@@ -26,6 +26,8 @@ struct fri_range {
     size_t workers;
     uint64_t fixed, last; /* the policy's chunk; the size of the last slice */
     uint32_t item_ns;     /* mean, 0: not known */
+    fri_time spent;       /* on all slices */
+    uint64_t slices;
     unsigned out;         /* slices in workers' hands */
     atomic_bool stop;     /* one has failed or it was cancelled */
     bool failed, cancelled; /* how it ends early; `failure` may be NULL: out

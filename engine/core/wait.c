@@ -134,6 +134,19 @@ static void put_first(struct fri_set *set, struct fri_waiter *list)
     set->fired = list;
 }
 
+void fri_set_init(struct fri_set *set, struct frun_engine *e,
+                  struct fri_waiter *waiters, size_t n)
+{
+    *set = (struct fri_set){ .engine = e, .waiters = waiters, .count = n,
+                             .left = n };
+    set->fired_end = &set->fired;
+    set->timer.fire = expire;
+    for (size_t i = 0; i < n; i++) {
+        waiters[i] = (struct fri_waiter){ .fire = fire };
+        waiters[i].set = set;
+    }
+}
+
 static struct fri_set *set_new(struct frun_engine *e, size_t n)
 {
     struct fri_set *set = NULL;
@@ -142,25 +155,21 @@ static struct fri_set *set_new(struct frun_engine *e, size_t n)
         set = fri_alloc(&e->memory, sizeof *set + n * sizeof *set->waiters);
     if (!set)
         return NULL;
-    *set = (struct fri_set){ .engine = e, .count = n, .left = n };
-    set->waiters = (struct fri_waiter *)(set + 1);
-    set->fired_end = &set->fired;
-    set->timer.fire = expire;
+    fri_set_init(set, e, (struct fri_waiter *)(set + 1), n);
+    atomic_fetch_add(&e->refs, 1); /* a set may outlive the run */
     return set;
 }
 
-/* Links each waiter to its future; a list of those that are final. */
-static struct fri_waiter *link_all(struct fri_set *set,
-                                   struct frun_future *const *futures)
+void fri_set_link(struct fri_set *set, struct frun_future *const *futures)
 {
-    struct fri_waiter *done = NULL, **end = &done;
+    struct frun_engine *e = set->engine;
+    struct fri_waiter **end = &set->found;
 
+    fri_lock(e);
     for (size_t i = 0; i < set->count; i++) {
         struct fri_waiter *w = &set->waiters[i];
 
-        *w = (struct fri_waiter){ .future = fri_future_ref(futures[i]),
-                                  .fire = fire };
-        w->set = set;
+        w->future = fri_future_ref(futures[i]);
         if (!fri_is_final(w->future)) {
             fri_waiter_link(w, &w->future->waiters);
             continue;
@@ -169,26 +178,16 @@ static struct fri_waiter *link_all(struct fri_set *set,
         end = &w->after;
         note(set, w);
     }
-    return done;
+    fri_unlock(e);
 }
 
 struct fri_set *fri_set_open(struct frun_engine *e,
                              struct frun_future *const *futures, size_t n)
 {
     struct fri_set *set = set_new(e, n);
-    struct fri_waiter *done;
 
-    if (!set)
-        return NULL;
-    fri_lock(e);
-    done = link_all(set, futures);
-    fri_unlock(e);
-    if (!done)
-        return set;
-    done = sort(done);
-    fri_lock(e);
-    put_first(set, done);
-    fri_unlock(e);
+    if (set)
+        fri_set_link(set, futures);
     return set;
 }
 
@@ -197,12 +196,23 @@ struct fri_set *fri_set_open_on(struct frun_engine *e,
 {
     struct fri_set *set = set_new(e, 1);
 
-    if (!set)
-        return NULL;
-    set->waiters[0] = (struct fri_waiter){ .fire = fire };
-    set->waiters[0].set = set;
-    fri_waiter_link(&set->waiters[0], list);
+    if (set)
+        fri_waiter_link(&set->waiters[0], list);
     return set;
+}
+
+void fri_set_unlink(struct fri_set *set)
+{
+    struct frun_engine *e = set->engine;
+
+    fri_lock(e);
+    set->armed = false;
+    fri_timer_stop(&e->sched.timers, &set->timer);
+    for (size_t i = 0; i < set->count; i++)
+        fri_waiter_remove(&set->waiters[i]);
+    fri_unlock(e);
+    for (size_t i = 0; i < set->count; i++)
+        fri_future_unref(set->waiters[i].future);
 }
 
 void fri_set_close(struct fri_set *set)
@@ -212,15 +222,9 @@ void fri_set_close(struct fri_set *set)
     if (!set)
         return;
     e = set->engine;
-    fri_lock(e);
-    set->armed = false;
-    fri_timer_stop(&e->sched.timers, &set->timer);
-    for (size_t i = 0; i < set->count; i++)
-        fri_waiter_remove(&set->waiters[i]);
-    fri_unlock(e);
-    for (size_t i = 0; i < set->count; i++)
-        fri_future_unref(set->waiters[i].future);
+    fri_set_unlink(set);
     fri_free(&e->memory, set);
+    fri_engine_unref(e);
 }
 
 bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
@@ -252,9 +256,11 @@ bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
 
 struct frun_future *fri_set_pop(struct fri_set *set, size_t *index)
 {
-    struct fri_waiter *w;
+    struct fri_waiter *w, *found = sort(set->found);
 
+    set->found = NULL;
     fri_lock(set->engine);
+    put_first(set, found);
     w = set->fired;
     if (w) {
         set->fired = w->after;

@@ -40,6 +40,7 @@ struct fri_set {
     struct frun_engine *engine;
     struct fri_waiter *waiters; /* `count`, behind the set */
     size_t count;
+    struct fri_waiter *found; /* final when the set was made; not sorted yet */
     struct fri_waiter *fired, **fired_end; /* in the order of completion */
     size_t left;         /* waiters that have not fired */
     size_t want;         /* satisfied when left <= want ... */
@@ -63,6 +64,13 @@ struct fri_set *fri_set_open(struct frun_engine *engine,
 struct fri_set *fri_set_open_on(struct frun_engine *engine,
                                 struct fri_waiter **list);
 void fri_set_close(struct fri_set *set); /* no lock held; takes NULL */
+
+/* A set in memory of the caller's: n waiters, which are then linked to n
+ * futures (or one to another list, by fri_waiter_link).  Ends with unlink. */
+void fri_set_init(struct fri_set *set, struct frun_engine *engine,
+                  struct fri_waiter *waiters, size_t n);
+void fri_set_link(struct fri_set *set, struct frun_future *const *futures);
+void fri_set_unlink(struct fri_set *set);
 
 /* Says what satisfies it: at most `left` waiters not fired, or (failure) one
  * failed; and by when (FRI_NEVER: no deadline).  True when it is satisfied

@@ -165,7 +165,8 @@ frun_status fri_pool_open(frun_engine *e, frun_kind kind,
     frun_pool *new = NULL;
 
     *pool = NULL;
-    e->pools_ops = &pools_ops;
+    if (!e->pools_ops)
+        e->pools_ops = &pools_ops;
     if (status == FRUN_OK)
         status = fri_service_start(e);
     if (status != FRUN_OK)
@@ -213,18 +214,20 @@ void fri_pool_closing(frun_pool *pool)
 bool fri_pool_drain(frun_pool *pool, fri_time deadline)
 {
     frun_engine *e = pool->engine;
-    struct fri_set *set = NULL;
+    struct fri_waiter waiter;
+    struct fri_set set;
     bool idle;
 
+    fri_set_init(&set, e, &waiter, 1);
     fri_lock(e);
     idle = pool->lane.unfinished == 0;
     if (!idle)
-        set = fri_set_open_on(e, &pool->drains);
+        fri_waiter_link(&waiter, &pool->drains);
     fri_unlock(e);
-    if (!set)
-        return idle;
-    idle = fri_owner_await(e, set, 0, false, deadline);
-    fri_set_close(set);
+    if (idle)
+        return true;
+    idle = fri_owner_await(e, &set, 0, false, deadline);
+    fri_set_unlink(&set);
     return idle;
 }
 

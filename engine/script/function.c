@@ -192,18 +192,6 @@ static void put_global_name(struct fri_encoder *e, const struct fri_global *g)
     fri_buffer_add(&e->bytes, g->name.at, g->name.length);
 }
 
-static void refresh_for(struct fri_encoder *e, lua_State *L, int i)
-{
-    int type = lua_type(L, i);
-
-    if (e->refreshed || (type != LUA_TTABLE && type != LUA_TFUNCTION)
-        || lua_topointer(L, i) == e->travel->globals
-        || fri_names_find(e->travel, lua_topointer(L, i)))
-        return;
-    e->refreshed = true;
-    fri_names_refresh(L, e->travel, false);
-}
-
 static void put_poison(struct fri_encoder *e, const char *text, size_t length)
 {
     fri_note_nothing(e);
@@ -261,7 +249,8 @@ static bool put_global(struct fri_encoder *e, lua_State *L, uint32_t number)
 
     push_env(e, L, g.env);
     fri_push_global(L, e->travel, -1, g.name);
-    refresh_for(e, L, top + 2);
+    if (!fri_encoder_refresh(e, L, top + 2))
+        return false;
     entered = fri_note(e, L, top + 2, FRI_AT_GLOBAL, g.env, g.name);
     if (lua_isnil(L, -1))
         put_old_poison(e, L, top + 1, &g);
@@ -329,7 +318,8 @@ static bool put_upvalue(struct fri_encoder *e, lua_State *L, int i, int n,
     struct fri_text none = { NULL, 0 };
     bool entered;
 
-    refresh_for(e, L, value);
+    if (!fri_encoder_refresh(e, L, value))
+        return false;
     entered = fri_note(e, L, value, FRI_AT_UPVALUE, (unsigned)n, none);
     if (env) {
         e->cells++;
@@ -477,12 +467,8 @@ bool fri_put_function(struct fri_encoder *e, lua_State *L, int i)
     if (!e->guarded)
         return fri_refuse_unguarded(e);
     i = lua_absindex(L, i);
-    if (!e->witnesses || e->depth > 0) {
-        refresh_for(e, L, i);
-        name = fri_names_find(e->travel, p);
-        if (name)
-            return fri_put_name(e, L, name);
-    }
+    if ((!e->witnesses || e->depth > 0) && !fri_encoder_refresh(e, L, i))
+        return false;
     if (lua_iscfunction(L, i)) {
         look_again(e, L);
         return fri_refuse_type(e, L, i);

@@ -113,7 +113,7 @@ static int future_info(lua_State *L)
                                                          - f->started)
                                            : 0);
         lua_setfield(L, -2, "cpu");
-        lua_pushnumber(L, f->extra ? (lua_Number)f->extra->memory : 0);
+        lua_pushinteger(L, f->extra ? (lua_Integer)f->extra->memory : 0);
         lua_setfield(L, -2, "memory");
     }
     lua_pushboolean(L, 0);
@@ -339,8 +339,9 @@ static int flow_seat(lua_State *L)
         fri_unlock(s->engine);
     }
     if (seat == 0)
-        return 0;
-    lua_pushinteger(L, seat);
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, seat);
     return 1;
 }
 

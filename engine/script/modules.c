@@ -189,6 +189,19 @@ bool fri_names_refresh(lua_State *L, struct fri_travel *t, bool all)
     return news;
 }
 
+bool fri_encoder_refresh(struct fri_encoder *e, lua_State *L, int i)
+{
+    int type = lua_type(L, i);
+    const void *p = lua_topointer(L, i);
+
+    if (e->refreshed || (type != LUA_TTABLE && type != LUA_TFUNCTION)
+        || p == e->travel->globals || fri_names_find(e->travel, p))
+        return true;
+    e->refreshed = true;
+    e->again = fri_names_refresh(L, e->travel, false);
+    return !e->again;
+}
+
 /* ---- finding them again ----------------------------------------------- */
 
 static void set_path(lua_State *L, struct fri_travel *t, const char *field,
@@ -249,6 +262,13 @@ static void push_required(lua_State *L, struct fri_travel *t, const char *s,
     lua_remove(L, -2);
 }
 
+static bool is_ours(const char *name, const char *end)
+{
+    size_t n = (size_t)(text_end(name, end) - name);
+
+    return n == strlen("flowrun") && memcmp(name, "flowrun", n) == 0;
+}
+
 void fri_names_push(lua_State *L, struct fri_travel *t, const char *name,
                     size_t length)
 {
@@ -267,6 +287,9 @@ void fri_names_push(lua_State *L, struct fri_travel *t, const char *name,
     if (how > 2)
         luaL_error(L, "malformed message");
     push_required(L, t, name, end);
+    if (lua_istable(L, -1) || lua_isfunction(L, -1))
+        fri_name_add(L, t, name, (size_t)(end - name), NULL,
+                     is_ours(name, end) ? FRI_OWN : FRI_MODULE);
 }
 
 /* ---- writing them ----------------------------------------------------- */

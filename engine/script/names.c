@@ -90,12 +90,14 @@ bool fri_name_add(lua_State *L, struct fri_travel *t, const char *module,
     const void *p = lua_topointer(L, -1);
     struct fri_name *slot;
     size_t length;
+    bool random;
 
     if (p == t->globals || fri_names_find(t, p))
         return false;
     if (t->names.used * 2 > t->names.mask)
         names_grow(L, t);
     lua_pushlstring(L, module, n);
+    random = is_random(lua_tostring(L, -1), field);
     if (field) {
         lua_pushlstring(L, "", 1);
         lua_pushstring(L, field);
@@ -109,7 +111,7 @@ bool fri_name_add(lua_State *L, struct fri_travel *t, const char *module,
     slot->text = lua_tolstring(L, -2, &length);
     slot->length = (uint32_t)length;
     slot->kind = kind;
-    slot->random = is_random(module, field);
+    slot->random = random;
     slot->object = p;
     t->names.used++;
     lua_pop(L, 2);

@@ -250,12 +250,7 @@ static bool put_object(struct fri_encoder *e, lua_State *L, int i)
     if (refuse_field(e, L, meta, "__gc", "a finalizer")
         || refuse_field(e, L, meta, "__mode", "a weak table"))
         return false;
-    if (!fri_names_find(e->travel, lua_topointer(L, meta))
-        && !e->refreshed) {
-        e->refreshed = true;
-        fri_names_refresh(L, e->travel, false);
-    }
-    if (!put_body(e, L, i, FRI_OBJECT))
+    if (!fri_encoder_refresh(e, L, meta) || !put_body(e, L, i, FRI_OBJECT))
         return false;
     e->futures = false;
     e->depth++;

@@ -232,6 +232,9 @@ void fri_encoder_fresh(struct fri_encoder *e);
 void fri_encoder_free(struct fri_encoder *e);
 /* After a failure: is another try due?  Cuts what was written behind `at`. */
 bool fri_encoder_again(struct fri_encoder *e, size_t at);
+/* Before a table or function at i is written: are there new modules, and so
+ * perhaps a name for it?  False when there are: then all begins again. */
+bool fri_encoder_refresh(struct fri_encoder *e, lua_State *L, int i);
 bool fri_encoder_reserve(struct fri_encoder *e, void **list, uint32_t count,
                          uint32_t *capacity, size_t each);
 

@@ -22,7 +22,7 @@
 
 /* Of a map below which the main program runs it itself: a hand-over to a
  * worker and back costs as much. */
-enum { INLINE_NS = 12000 };
+enum { INLINE_NS = 20000 };
 
 struct fri_job {
     struct fri_resumable resumable; /* first */
@@ -575,7 +575,8 @@ void fri_inline_run(struct fri_script *s, struct frun_future *task,
 
     s->helper->script->inline_pool = fri_lane_pool(lane);
     runner_run(s->helper, &slice, ran);
-    ns = (uint64_t)(fri_now() - began) / r->count + 1;
+    r->spent = fri_now() - began;
+    ns = (uint64_t)r->spent / r->count + 1;
     atomic_store_explicit(&f->item_ns,
                           (uint32_t)(ns < UINT32_MAX ? ns : UINT32_MAX),
                           memory_order_relaxed);

@@ -19,6 +19,8 @@ end
 
 -- The open descriptors, and the children, of this process.
 local function descriptors()
+   collectgarbage()
+   collectgarbage()
    local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
    local n = tonumber(pipe:read("*a"))
    pipe:close()
