@@ -298,10 +298,9 @@ static void forget_closures(lua_State *L, struct fri_travel *t)
     t->cached_bytes = 0;
 }
 
-static int slot_of(const struct fri_travel *t, uint64_t set, int way)
+static int slot_of(const struct fri_function *f, int way)
 {
-    (void)t;
-    return (int)set * FRI_CACHE_WAYS + way + 1;
+    return (int)(f->id % FRI_CACHE_SETS) * FRI_CACHE_WAYS + way + 1;
 }
 
 /* Keeps the function on the top in the place of the one used longest ago. */
@@ -321,7 +320,7 @@ static void keep_closure(lua_State *L, struct fri_travel *t,
                                     f->message->length };
     fri_push_ref(L, t->closures);
     lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, slot_of(t, f->id % FRI_CACHE_SETS, way));
+    lua_rawseti(L, -2, slot_of(f, way));
     lua_pop(L, 1);
 }
 
@@ -334,7 +333,7 @@ bool fri_function_push(lua_State *L, struct fri_function *f)
         if (set[i].id == f->id) {
             set[i].used = ++t->cache_clock;
             fri_push_ref(L, t->closures);
-            lua_rawgeti(L, -1, slot_of(t, f->id % FRI_CACHE_SETS, i));
+            lua_rawgeti(L, -1, slot_of(f, i));
             lua_remove(L, -2);
             return true;
         }

@@ -217,7 +217,8 @@ static void join_cell(struct fri_decoder *d, lua_State *L, int i, uint64_t n)
     lua_pop(L, 1);
 }
 
-static void get_upvalue(struct fri_decoder *d, lua_State *L, int i, uint32_t part)
+static void get_upvalue(struct fri_decoder *d, lua_State *L, int i,
+                        uint32_t part)
 {
     uint64_t cell = fri_get_varint(&d->r);
 

@@ -102,6 +102,7 @@ static int set_up(lua_State *L)
     lua_gc(L, LUA_GCSTOP, 0);
     luaL_openlibs(L);
     fri_text_only(L);
+    fri_common_table(L);
     fri_stdio_open(L, &p->current, true);
     extend_path(L, p->argv[p->at]);
     lua_getglobal(L, "os");

@@ -161,7 +161,7 @@ bool fri_step_key(struct fri_encoder *e, lua_State *L, int k)
     char text[48];
     size_t n;
 
-    if (!e->guarded && e->unguarded)
+    if (e->unguarded)
         return false;
     switch (lua_type(L, k)) {
     case LUA_TSTRING:

@@ -13,13 +13,6 @@ static struct fri_encoder *values_of(lua_State *L)
     return &fri_travel_of(L)->values;
 }
 
-static bool refuse_busy(struct fri_encoder *e, lua_State *L)
-{
-    lua_pushliteral(L, "another message is being made");
-    (void)e;
-    return false;
-}
-
 struct fri_pack *fri_pack_begin(lua_State *L)
 {
     struct fri_encoder *e = values_of(L);
@@ -110,8 +103,10 @@ bool fri_pack_values(lua_State *L, int first, int n, const char *what,
     int top = lua_gettop(L);
 
     *pack = &e->pack;
-    if (!fri_encoder_begin(e))
-        return refuse_busy(e, L);
+    if (!fri_encoder_begin(e)) {
+        lua_pushliteral(L, "another message is being made");
+        return false;
+    }
     first = lua_absindex(L, first);
     v.ok = put_values(L, &v, first);
     if (!v.ok && e->unguarded) {

@@ -8,7 +8,7 @@
 
 /* ---- names ------------------------------------------------------------ */
 
-static bool library_name(lua_State *L, int i, char *name, size_t size)
+static void library_name(lua_State *L, int i, char *name, size_t size)
 {
     const struct fri_travel *t = fri_travel_of(L);
     const struct fri_name *n = fri_names_find(t, lua_topointer(L, i));
@@ -26,7 +26,6 @@ static bool library_name(lua_State *L, int i, char *name, size_t size)
     for (size_t k = 0; k < length; k++)
         if (name[k] == '\0')
             name[k] = '.';
-    return true;
 }
 
 /* "crash.lua:12", "string.format" */

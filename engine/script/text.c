@@ -155,3 +155,34 @@ int fri_text_load(lua_State *L, const char *bytes, size_t length,
     }
     return luaL_loadbufferx(L, length ? bytes : "", length, chunk, "t");
 }
+
+/* ---- table.pack ------------------------------------------------------- */
+
+static int table_pack(lua_State *L)
+{
+    int n = lua_gettop(L);
+
+    lua_createtable(L, n, 1);
+    lua_insert(L, 1);
+    for (int i = n; i >= 1; i--)
+        lua_rawseti(L, 1, i);
+    lua_pushinteger(L, n);
+    lua_setfield(L, 1, "n");
+    return 1;
+}
+
+void fri_common_table(lua_State *L)
+{
+    lua_getglobal(L, "table");
+    lua_getfield(L, -1, "unpack");
+    if (lua_isnil(L, -1)) {
+        lua_getglobal(L, "unpack");
+        lua_setfield(L, -3, "unpack");
+    }
+    lua_getfield(L, -2, "pack");
+    if (lua_isnil(L, -1)) {
+        lua_pushcfunction(L, table_pack);
+        lua_setfield(L, -4, "pack");
+    }
+    lua_pop(L, 3);
+}

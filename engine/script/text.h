@@ -17,4 +17,7 @@ void fri_text_only(lua_State *L);
 int fri_text_load(lua_State *L, const char *bytes, size_t length,
                   const char *chunk);
 
+/* table.pack and table.unpack, where the VM has none. */
+void fri_common_table(lua_State *L);
+
 #endif

@@ -1,16 +1,18 @@
 /*
  * travel_private.h - what the files behind travel.h share.
  *
- * travel.c    the state's data, protected calls
- * pack.c      values to bytes            unpack.c   bytes to values
- * refuse.c    texts of refusals          names.c    things known by name
- * function.c  functions to bytes         globals.c  the globals they read
- * list.c      lists of numbers
- * sequence.c  messages of values         modules.c  modules and their names
- * cache.c     when a function need not be encoded, or loaded, again
- * notes.c     what decides about that    code.c     a function's bytecode
- * environment.c  the globals of functions that came
- * source.c    a function's name and source
+ * travel.c       the state's data, protected calls
+ * sequence.c     messages of several values
+ * pack.c list.c  values to bytes
+ * unpack.c       bytes to values
+ * refuse.c       why a value cannot travel, and where it was
+ * names.c        what has a name: the library; modules.c: modules
+ * function.c     functions to bytes; code.c: their bytecode
+ * globals.c      the globals that bytecode reads; bytecode*.c: of each VM
+ * environment.c  functions that came, and their globals
+ * cache.c        when a function need not be encoded, or loaded, again
+ * notes.c        what decides about that
+ * source.c       a function's name and source text
  *
  * Rules: nothing on the C heap belongs to a C stack frame across a call into
  * Lua that may raise: it belongs to struct fri_travel, which is a userdata.
@@ -254,7 +256,8 @@ static inline bool fri_is_index(lua_State *L, int i, size_t k)
 /* Is it told from its double by nothing? */
 static inline bool fri_whole(double n)
 {
-    return n >= -9007199254740992.0 && n <= 9007199254740992.0 && n == (double)(int64_t)n
+    return n >= -9007199254740992.0 && n <= 9007199254740992.0
+           && n == (double)(int64_t)n
            && (n != 0 || !signbit(n));
 }
 #endif
@@ -305,7 +308,7 @@ struct fri_travel {
 
     struct fri_encoder values, function;
     uint64_t serial;
-    uint32_t holding; /* functions kept below that hold handles; never less */
+    uint32_t holding; /* at least as many functions kept hold handles */
     bool closed;
     struct fri_known *known;               /* FRI_KNOWN of them */
     struct fri_code **codes;               /* FRI_CODES of them */

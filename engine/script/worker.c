@@ -629,6 +629,7 @@ static int set_up(lua_State *L)
     lua_gc(L, LUA_GCSTOP, 0);
     luaL_openlibs(L);
     fri_text_only(L);
+    fri_common_table(L);
     s = fri_script_new(L);
     rt->script = s;
     s->runtime = rt;

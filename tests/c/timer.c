@@ -96,8 +96,11 @@ START_TEST(a_timer_may_set_itself_again)
     fri_timer_set(&again_timers, &t, 5);
     ck_assert(fri_timers_run(&again_timers, 4) == 5);
     ck_assert(fri_timers_run(&again_timers, 7) == 8);
-    ck_assert_int_eq(fired, 7);
-    ck_assert(fri_timers_run(&again_timers, 100) == FRI_NEVER);
+    ck_assert_int_eq(fired, 5);
+    for (fri_time at = 8; at < 12; at++)
+        ck_assert(fri_timers_run(&again_timers, at) == at + 1);
+    ck_assert(fri_timers_run(&again_timers, 12) == FRI_NEVER);
+    ck_assert_int_eq(fired, 10);
     fri_timers_free(&again_timers);
 }
 END_TEST
