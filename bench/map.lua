@@ -10,7 +10,7 @@ for i = 1, n do list[i] = i end
 local function tiny(x) return x + 1 end
 local called = kit.interpreted(function(x) return x + 1 end)
 
-kit.report_all("map", kit.alternate(5, {
+local sides = {
    map = function()
       local results = pool:map(tiny, list)
       assert(#results == n and results[n] == n + 1)
@@ -29,5 +29,9 @@ kit.report_all("map", kit.alternate(5, {
       end
       return 5 * n
    end,
-}), 1e6)
+}
+if jit then
+   sides.host_pcall = function() kit.host_pcall(5 * n) return 5 * n end
+end
+kit.report_all("map", kit.alternate(5, sides), 1e6)
 pool:close()

@@ -40,24 +40,22 @@ end
 
 local future = {}
 
-local function wait_one(self, seconds, at)
+local function wait_one(self, at)
    local set = core.watch_one(self)
    await(set, 0, false, at)
    return set
 end
 
 function future.result(self, seconds)
-   if not expect_future(self, "result") then
-      local at = deadline(seconds, "result")
-      unfinished(wait_one(self, seconds, at), seconds)
-   end
+   local done, at = expect_future(self, "result"), deadline(seconds, "result")
+   if not done then unfinished(wait_one(self, at), seconds) end
    return values(self)
 end
 
 function future.try(self, seconds)
-   if not expect_future(self, "try") then
-      local at = deadline(seconds, "try")
-      local set = wait_one(self, seconds, at)
+   local done, at = expect_future(self, "try"), deadline(seconds, "try")
+   if not done then
+      local set = wait_one(self, at)
       local left, count, timed_out = core.left(set)
       core.close_set(set)
       if timed_out then
@@ -70,9 +68,9 @@ function future.try(self, seconds)
 end
 
 function future.wait(self, seconds)
-   if expect_future(self, "wait") then return true end
-   local at = deadline(seconds, "wait")
-   core.close_set(wait_one(self, seconds, at))
+   local done, at = expect_future(self, "wait"), deadline(seconds, "wait")
+   if done then return true end
+   core.close_set(wait_one(self, at))
    return is_done(self)
 end
 

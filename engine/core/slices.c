@@ -77,7 +77,10 @@ void fri_sched_give_back(const struct fri_slice *slice)
 
     if (slice->first == slice->end || atomic_load(&r->stop))
         return;
-    if (!fri_range_return(r, slice->first, slice->end)
+    if (lane->broken)
+        fri_range_end(task, FRI_FAILED, fri_lane_broken_error(lane),
+                      fri_sched_now(lane->sched));
+    else if (!fri_range_return(r, slice->first, slice->end)
         || (!task->queued && !fri_lane_push(lane, task)))
         fri_range_end(task, FRI_FAILED, NULL, fri_sched_now(lane->sched));
     else if (lane->hooks)

@@ -287,8 +287,10 @@ struct fri_error *fri_error_take(lua_State *L, lua_State *co)
     lua_pushcfunction(L, take);
     lua_pushlightuserdata(L, &call);
     if (lua_pcall(L, 1, 0, 0) != 0 && !call.error)
-        call.error = fri_error_new(call.memory, FRUN_ENOMEM,
-                                   "out of memory", NULL, NULL);
+        call.error = fri_error_new(call.memory, FRUN_ERROR,
+                                   lua_tostring(L, -1) ? lua_tostring(L, -1)
+                                                       : "an error",
+                                   NULL, NULL);
     lua_settop(L, top);
     return call.error;
 }

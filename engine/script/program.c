@@ -356,8 +356,12 @@ void fri_program_stop(struct fri_program *p)
 {
     int any = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
 
-    if (atomic_load(&p->stoppable))
-        lua_sethook(p->L, on_hook, any, 1);
+    if (!atomic_load(&p->stoppable))
+        return;
+    lua_sethook(p->L, on_hook, any, 1);
+    /* In 5.4 each coroutine has a hook of its own. */
+    if (p->script && p->script->flow)
+        lua_sethook(p->script->flow->co, on_hook, any, 1);
 }
 
 void fri_program_interrupt(struct fri_program *p)

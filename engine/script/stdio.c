@@ -345,8 +345,10 @@ static int stdio_close(lua_State *L)
         /* Input that was not used is left to who reads next. */
         if (s->file && i == 0)
             fflush(s->file);
-        if (s->file)
+        if (s->file) {
+            s->file->_fileno = -1; /* the descriptor is not its own */
             fclose(s->file);
+        }
         s->file = NULL;
         s->handle = NULL;
     }

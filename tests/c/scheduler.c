@@ -403,6 +403,13 @@ static bool begin(int i)
     return true;
 }
 
+static void return_items(struct model *m, uint64_t n)
+{
+    m->taken -= n;
+    if (n > 0 && w.broken[m->lane] && !m->early)
+        m->early = FRI_FAILED;
+}
+
 static bool give_back(int i)
 {
     struct hand h = w.hands[i];
@@ -414,9 +421,11 @@ static bool give_back(int i)
     m->in_hand--;
     m->seated = false;
     if (m->count == 0) {
+        if (!final(m))
+            become_ready(m);
         fri_sched_return(h.slice.task);
     } else {
-        m->taken -= h.slice.end - h.slice.first;
+        return_items(m, h.slice.end - h.slice.first);
         fri_sched_give_back(&h.slice);
         fri_sched_finish_slice(&none, false, NULL, w.now);
         end_range(m);
@@ -441,7 +450,7 @@ static void finish_slice(struct hand h, bool fails)
         count_end(m, FRI_FAILED, 1);
         m->early = m->early ? m->early : FRI_FAILED;
     } else {
-        m->taken -= n - some;
+        return_items(m, n - some);
         fri_sched_give_back(&rest);
     }
     end_range(m);
