@@ -3,4 +3,4 @@ local flow = require("flowrun")
 
 local pool = flow.threads(2)
 assert(pool:submit(function() return 42 end):result() == 42)
-print(("start.now\t%.9g"):format(flow.now() * 1000))
+print(("start.now.%s\t%.9g"):format(jit and "luajit" or "lua5.4", flow.now() * 1000))

@@ -41,6 +41,8 @@ struct fri_pools_ops {
     void (*reap)(frun_engine *e);
     /* Lock held: looks for what hangs; false when nothing can hang now. */
     bool (*watch)(frun_engine *e);
+    /* Lock held: the owner is about to wait, so what was put off is not. */
+    void (*hurry)(frun_engine *e);
     /* The engine closes; no lock. */
     void (*close)(frun_engine *e);
 };
@@ -49,6 +51,12 @@ struct fri_due {
     struct fri_due *next;
     void (*run)(struct fri_due *due); /* on the owner's thread, no lock held */
     bool posted;
+};
+
+/* Whether spinning has paid lately: after each time in vain it is left out for
+ * longer, up to 63 times. */
+struct fri_spinner {
+    uint8_t skip, penalty;
 };
 
 struct frun_engine {
@@ -64,6 +72,7 @@ struct frun_engine {
     pthread_cond_t owner_cond;
     bool owner_waiting;       /* it sleeps */
     atomic_bool owner_idle;   /* it waits, asleep or spinning */
+    struct fri_spinner spinner; /* the owner's */
     atomic_uint owner_signal; /* counts what may end a wait */
     atomic_bool interrupted;  /* the owner's waits are to end now */
     struct fri_due *inbox, **inbox_end;
@@ -78,7 +87,9 @@ struct frun_engine {
     int service_fd;             /* wakes it */
     atomic_bool service_poked;  /* service_fd is readable */
     fri_time service_wake;      /* when it will look at the timers next */
-    bool watching;              /* it looks for what hangs */
+    unsigned watching;          /* it looks for what hangs so often more */
+    fri_time watch_next;        /* when it looks next */
+    bool put_off;               /* workers were not called for short tasks */
     void (*tick)(void *user);   /* about each 0.1 s while it runs, or NULL */
     void *tick_user;
 
@@ -129,8 +140,23 @@ int fri_event_open(void);
 int fri_thread_start(pthread_t *thread, size_t stack, void *(*run)(void *),
                      void *user);
 
-/* Spins a few microseconds, or until *signal is not `seen`. */
-void fri_spin(const atomic_uint *signal, unsigned seen);
+/* Spins a few microseconds, or until *signal is not `seen`; false: it is. */
+bool fri_spin(const atomic_uint *signal, unsigned seen);
+
+static inline bool fri_spin_pays(struct fri_spinner *s)
+{
+    if (s->skip == 0)
+        return true;
+    s->skip--;
+    return false;
+}
+
+static inline void fri_spin_note(struct fri_spinner *s, bool paid)
+{
+    s->penalty = (uint8_t)(paid ? 0 : s->penalty < 32 ? 2 * s->penalty + 1
+                                                      : 63);
+    s->skip = s->penalty;
+}
 
 static inline void fri_pause(void)
 {
@@ -175,13 +201,16 @@ void fri_service_poke(frun_engine *e);
 frun_status fri_service_start(frun_engine *e);
 void fri_service_stop(frun_engine *e);
 
-/* Lock held: the service thread is to look for what hangs. */
+/* Lock held: the service thread is to look for what hangs, half a millisecond
+ * from now on and then 20 times more: a wake of it for each batch of short
+ * tasks would cost more than they do. */
 static inline void fri_engine_watch(frun_engine *e)
 {
-    if (e->watching)
-        return;
-    e->watching = true;
-    fri_service_poke(e);
+    if (e->watching == 0) {
+        e->watch_next = 0;
+        fri_service_poke(e);
+    }
+    e->watching = 20;
 }
 
 /* Lock held: a timer, and the service thread knows of it. */

@@ -115,13 +115,16 @@ static bool wanted(frun_engine *e, struct fri_set *set)
 static void spin(frun_engine *e)
 {
     unsigned seen = atomic_load(&e->owner_signal);
+    bool paid;
 
     if (e->busy + e->spinning >= e->cores
-        || e->busy + e->spinning + e->coming == 0)
+        || e->busy + e->spinning + e->coming == 0
+        || !fri_spin_pays(&e->spinner))
         return;
     fri_unlock(e);
-    fri_spin(&e->owner_signal, seen);
+    paid = fri_spin(&e->owner_signal, seen);
     fri_lock(e);
+    fri_spin_note(&e->spinner, paid);
 }
 
 static void sleep_until(frun_engine *e, fri_time deadline)
@@ -149,6 +152,8 @@ static void wait_locked(frun_engine *e, struct fri_set *set, fri_time deadline)
         until = next < until ? next : until;
     }
     atomic_store_explicit(&e->owner_idle, true, memory_order_relaxed);
+    if (e->put_off)
+        e->pools_ops->hurry(e);
     if (!wanted(e, set))
         spin(e);
     if (!wanted(e, set) && (until == FRI_NEVER || fri_now() < until))

@@ -52,17 +52,18 @@ enum {
     PAUSES = 8    /* between two looks at the clock */
 };
 
-void fri_spin(const atomic_uint *signal, unsigned seen)
+bool fri_spin(const atomic_uint *signal, unsigned seen)
 {
     fri_time until = fri_now() + SPIN;
 
     do {
         for (int i = 0; i < PAUSES; i++) {
             if (atomic_load_explicit(signal, memory_order_acquire) != seen)
-                return;
+                return true;
             fri_pause();
         }
     } while (fri_now() < until);
+    return false;
 }
 
 /* ---- the service thread ----------------------------------------------- */
@@ -98,23 +99,35 @@ static void rest(frun_engine *e, fri_time until)
         atomic_exchange(&e->service_poked, false);
 }
 
+/* The next time to look, having looked if it is time. */
+static fri_time watch(frun_engine *e, fri_time now)
+{
+    if (e->watch_next == 0) {
+        e->watch_next = now + WATCH;
+    } else if (e->watch_next <= now) {
+        e->watching--;
+        if (e->pools_ops->watch(e))
+            fri_engine_watch(e);
+        e->watch_next = now + WATCH;
+    }
+    return e->watching > 0 ? e->watch_next : FRI_NEVER;
+}
+
 /* Lock held: does what is due; until when it may rest. */
 static fri_time serve_once(frun_engine *e)
 {
-    fri_time next = fri_sched_tick(&e->sched), now;
+    fri_time next = fri_sched_tick(&e->sched), now, other = FRI_NEVER;
 
-    if (e->pools_ops) {
+    if (e->pools_ops)
         e->pools_ops->reap(e);
-        e->watching = e->watching && e->pools_ops->watch(e);
-    }
-    if (!e->tick && !e->watching)
+    if (!e->tick && e->watching == 0)
         return next;
     now = fri_now();
-    if (e->watching && next > now + WATCH)
-        next = now + WATCH;
-    if (e->tick && next > now + TICK)
-        next = now + TICK;
-    return next;
+    if (e->watching > 0)
+        other = watch(e, now);
+    if (e->tick && other > now + TICK)
+        other = now + TICK;
+    return next < other ? next : other;
 }
 
 static void *serve(void *user)

@@ -139,19 +139,21 @@ static frun_status check(frun_engine *e, const struct fri_pool_ops *ops,
     return FRUN_OK;
 }
 
+/* The service thread sees a pool only when it is whole. */
 static frun_status open_kind(frun_pool *pool)
 {
     frun_engine *e = pool->engine;
     frun_status status = pool->ops->open(pool);
 
-    if (status == FRUN_OK)
-        return FRUN_OK;
+    if (status != FRUN_OK) {
+        pool_unref(pool);
+        fri_handle_unref(&pool->handle);
+        return status;
+    }
     fri_lock(e);
-    unlink_pool(pool);
+    link_pool(e, pool);
     fri_unlock(e);
-    pool_unref(pool);
-    fri_handle_unref(&pool->handle);
-    return status;
+    return FRUN_OK;
 }
 
 frun_status fri_pool_open(frun_engine *e, frun_kind kind,
@@ -173,8 +175,6 @@ frun_status fri_pool_open(frun_engine *e, frun_kind kind,
         goto fail;
     fri_lock(e);
     new = pool_new(e, ops, o);
-    if (new)
-        link_pool(e, new);
     fri_unlock(e);
     if (!new) {
         status = fri_fail(e, FRUN_ENOMEM, "out of memory");
@@ -302,6 +302,15 @@ static bool watch(frun_engine *e)
     return more;
 }
 
+static void hurry(frun_engine *e)
+{
+    e->put_off = false;
+    for (frun_pool *pool = e->pools; pool; pool = pool->next)
+        if (!pool->gone && pool->ops->hurry
+            && atomic_load(&pool->lane.ready) > 0)
+            pool->ops->hurry(pool);
+}
+
 static frun_pool *first_of(frun_engine *e)
 {
     frun_pool *pool;
@@ -334,5 +343,6 @@ static void close_all(frun_engine *e)
 static const struct fri_pools_ops pools_ops = {
     .reap = reap,
     .watch = watch,
+    .hurry = hurry,
     .close = close_all,
 };

@@ -24,6 +24,8 @@ struct fri_pool_ops {
     /* Lock held: lets go of what hangs on a task that takes long; false when
      * nothing can hang now. */
     bool (*watch)(frun_pool *pool, fri_time now);
+    /* Lock held: the owner waits. */
+    void (*hurry)(frun_pool *pool);
 };
 
 struct frun_pool {

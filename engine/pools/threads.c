@@ -112,19 +112,58 @@ static size_t worth(const struct fri_lane *lane)
     return n < items ? n : items;
 }
 
-void fri_threads_call(struct fri_threads *ts)
+static bool is_short(const struct fri_lane *lane)
+{
+    return lane->task_ns > 0 && lane->task_ns < FRI_SHORT_NS;
+}
+
+static bool owner_idle(const frun_engine *e)
+{
+    return atomic_load_explicit(&e->owner_idle, memory_order_relaxed);
+}
+
+/* Short tasks compute: one more worker would only take a core from another,
+ * or from the owner, which goes on submitting. */
+static bool no_core(const struct fri_threads *ts)
+{
+    const frun_engine *e = ts->pool->engine;
+
+    return is_short(&ts->pool->lane)
+           && ts->active + ts->called + ts->spinning > ts->blocked + ts->stuck
+           && e->busy + e->coming + e->spinning + !owner_idle(e) >= e->cores;
+}
+
+/* Little work in short tasks need not start before there is more of it, or
+ * the owner waits, or half a millisecond is over. */
+static bool is_little(const struct fri_threads *ts, size_t want)
+{
+    return want <= 1 && ts->started > 0 && !owner_idle(ts->pool->engine);
+}
+
+static void put_off(frun_engine *e)
+{
+    e->put_off = true;
+    fri_engine_watch(e);
+}
+
+void fri_threads_call(struct fri_threads *ts, bool now)
 {
     const struct fri_lane *lane = &ts->pool->lane;
+    frun_engine *e = ts->pool->engine;
     size_t coming = ts->called + ts->spinning, want = worth(lane);
     unsigned most = ts->pool->workers + ts->blocked;
 
-    if (want > coming && lane->task_ns > 0 && lane->task_ns < FRI_SHORT_NS) {
+    if (want > coming && is_short(lane)) {
         coming += ts->active - ts->blocked - ts->stuck;
-        if (coming > 0)
-            fri_engine_watch(ts->pool->engine);
+        if (coming > 0) {
+            put_off(e);
+        } else if (!now && is_little(ts, want)) {
+            put_off(e);
+            return;
+        }
     }
     for (; want > coming; coming++) {
-        if (ts->active + ts->called + ts->spinning >= most)
+        if (ts->active + ts->called + ts->spinning >= most || no_core(ts))
             return;
         if (ts->idle)
             wake(ts->idle);
@@ -142,7 +181,7 @@ static void threads_ready(struct fri_lane *lane, size_t count)
     (void)count;
     if (ts->spinning > 0)
         atomic_fetch_add_explicit(&ts->signal, 1, memory_order_release);
-    fri_threads_call(ts);
+    fri_threads_call(ts, false);
 }
 
 /* ---- tasks that wait -------------------------------------------------- */
@@ -187,7 +226,7 @@ void fri_worker_block(struct fri_worker *worker)
     e->busy--;
     fri_hand_publish(t);
     fri_hand_reclaim(t);
-    fri_threads_call(ts);
+    fri_threads_call(ts, true);
     fri_threads_call_resumed(ts);
     fri_unlock(e);
 }
@@ -245,8 +284,13 @@ static bool threads_watch(frun_pool *pool, fri_time now)
     }
     if (atomic_load(&pool->lane.ready) == 0)
         return holding;
-    fri_threads_call(ts);
+    fri_threads_call(ts, true);
     return counted_on;
+}
+
+static void threads_hurry(frun_pool *pool)
+{
+    fri_threads_call(pool->state, true);
 }
 
 /* ---- the pool --------------------------------------------------------- */
@@ -314,4 +358,5 @@ const struct fri_pool_ops fri_threads_ops = {
     .free = threads_free,
     .running = threads_running,
     .watch = threads_watch,
+    .hurry = threads_hurry,
 };

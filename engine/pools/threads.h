@@ -50,6 +50,7 @@ struct fri_thread {
     pthread_cond_t cond;
     struct fri_resumable *resumed, **resumed_end;
     bool woken, busy, called, stuck, blocked;
+    struct fri_spinner spinner;
     _Atomic uint64_t begun, ended; /* tasks; no lock */
     struct fri_hand hand;
 };
@@ -79,8 +80,9 @@ static inline bool fri_thread_may_run(const struct fri_thread *t)
     return ts->active - ts->blocked - t->busy < ts->pool->workers;
 }
 
-/* Calls workers for what is in the queue. */
-void fri_threads_call(struct fri_threads *ts);
+/* Calls workers for what is in the queue; unless `now`, what is little may be
+ * put off while the owner goes on submitting. */
+void fri_threads_call(struct fri_threads *ts, bool now);
 
 /* Calls workers that sleep and have something to resume. */
 void fri_threads_call_resumed(struct fri_threads *ts);

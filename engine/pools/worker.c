@@ -22,8 +22,8 @@
 
 enum {
     PUBLISH_NS = 20000, /* about the cost of a wake */
-    LINGER = 8,         /* looks, ... */
-    LOOK = 4            /* ... so many pauses apart: 2 us together */
+    LINGER = 3,         /* looks, few of them, as each costs the owner a ... */
+    LOOK = 16           /* ... cache miss, so many pauses apart: 3 us together */
 };
 
 static frun_engine *engine_of(const struct fri_thread *t)
@@ -277,9 +277,9 @@ static void linger(const struct fri_thread *t)
     const frun_engine *e = engine_of(t);
 
     for (int i = 0; i < LINGER; i++) {
-        if (atomic_load_explicit(&lane->ready, memory_order_relaxed)
-                >= FRI_BATCH
-            || atomic_load_explicit(&e->owner_idle, memory_order_relaxed))
+        if (atomic_load_explicit(&e->owner_idle, memory_order_relaxed)
+            || atomic_load_explicit(&lane->ready, memory_order_relaxed)
+                   >= FRI_BATCH)
             return;
         for (int j = 0; j < LOOK; j++)
             fri_pause();
@@ -309,15 +309,16 @@ static void spin(struct fri_thread *t)
     struct fri_threads *ts = t->threads;
     frun_engine *e = engine_of(t);
     unsigned seen = atomic_load(&ts->signal);
-    bool shortly = is_short(&ts->pool->lane);
+    bool shortly = is_short(&ts->pool->lane), paid;
 
     ts->spinning++;
     e->spinning++;
     fri_unlock(e);
-    fri_spin(&ts->signal, seen);
-    if (shortly && atomic_load(&ts->signal) != seen)
+    paid = fri_spin(&ts->signal, seen);
+    if (shortly && paid)
         linger(t);
     fri_lock(e);
+    fri_spin_note(&t->spinner, paid);
     e->spinning--;
     ts->spinning--;
 }
@@ -331,7 +332,7 @@ static void idle(struct fri_thread *t)
     set_busy(t, false);
     if (ts->resumed > 0)
         fri_threads_call_resumed(ts);
-    if (worked && fri_may_spin(e))
+    if (worked && fri_may_spin(e) && fri_spin_pays(&t->spinner))
         spin(t);
     if (has_work(t) || fri_pool_over(ts->pool))
         return;
@@ -383,7 +384,7 @@ static bool next(struct fri_thread *t)
     n = fri_sched_take(lane, batch_size(lane), t->hand.slices);
     if (n > 0) {
         set_busy(t, true);
-        fri_threads_call(t->threads);
+        fri_threads_call(t->threads, false);
         run_batch(t, n);
         return true;
     }

@@ -227,6 +227,12 @@ static void push_view(lua_State *L, struct fri_script *s,
     box->box.handle = handle;
 }
 
+/* In a worker's state its own pool must not be held: it would never end. */
+static bool is_own(const struct fri_script *s, const frun_pool *pool)
+{
+    return s->worker && s->worker->pool == pool;
+}
+
 void fri_handle_push(lua_State *L, struct fri_handle *h)
 {
     struct fri_script *s = state_script(L);
@@ -235,8 +241,17 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
     if (!s->pool_meta)
         fri_module_load(L);
     if (h->kind == FRI_HANDLE_POOL) {
+        const struct fri_view *view = (const void *)h;
+
         push_view(L, s, NULL);
         box = lua_touserdata(L, -1);
+        if (view->weak != is_own(s, view->pool)) {
+            box->handle = (struct fri_handle *)fri_view_copy(
+                view, !view->weak);
+            if (!box->handle)
+                fri_raise(L, FRUN_ENOMEM, "out of memory");
+            return;
+        }
     } else {
         box = push_box(L,
                        h->kind == FRI_HANDLE_FUTURE  ? s->future_meta
@@ -248,38 +263,7 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
     box->handle = h;
 }
 
-/* ---- views ------------------------------------------------------------ */
-
-static void view_free(struct fri_handle *handle)
-{
-    struct fri_view *view = (struct fri_view *)handle;
-    const struct fri_memory *m = view->pool->lane.sched->memory;
-    frun_pool *pool = view->pool;
-
-    for (size_t i = 0; i < view->policy.limit_count; i++)
-        fri_handle_unref((struct fri_handle *)view->policy.limits[i]);
-    fri_free(m, (void *)(uintptr_t)view->policy.limits);
-    fri_free(m, (void *)(uintptr_t)view->policy.limit_needs);
-    fri_free(m, (void *)(uintptr_t)view->policy.name);
-    fri_free(m, view);
-    fri_handle_unref(&pool->handle);
-}
-
-struct fri_view *fri_view_new(frun_pool *pool)
-{
-    struct fri_view *view
-        = fri_alloc_zero(pool->lane.sched->memory, sizeof *view);
-
-    if (!view)
-        return NULL;
-    atomic_init(&view->handle.refs, 1);
-    view->handle.kind = FRI_HANDLE_POOL;
-    view->handle.free = view_free;
-    view->pool = pool;
-    view->policy.size = sizeof view->policy;
-    fri_pool_hold(pool);
-    return view;
-}
+/* ---- pools ------------------------------------------------------------ */
 
 void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
 {
@@ -287,9 +271,7 @@ void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
 
     push_view(L, s, NULL);
     box = lua_touserdata(L, -1);
-    box->box.handle = (struct fri_handle *)fri_view_new(pool);
-    if (box->box.handle)
-        ((struct fri_view *)(void *)box->box.handle)->plain = true;
+    box->box.handle = (struct fri_handle *)fri_view_new(pool, is_own(s, pool));
     if (!box->box.handle)
         fri_raise(L, FRUN_ENOMEM, "out of memory");
 }

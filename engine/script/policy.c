@@ -251,30 +251,6 @@ static void read_field(struct reading *r, const char *name)
     luaL_error(r->L, "unknown policy field '%s'", name);
 }
 
-static bool copy_policy(struct fri_view *to, const struct fri_view *from,
-                        const struct fri_memory *m)
-{
-    const frun_policy *p = &from->policy;
-    size_t n = p->limit_count, bytes = n * sizeof *p->limits;
-
-    to->policy = *p;
-    to->policy.limit_count = 0;
-    to->policy.name = fri_strdup(m, p->name);
-    to->policy.limits = n ? fri_alloc(m, bytes) : NULL;
-    to->policy.limit_needs
-        = n ? fri_alloc(m, n * sizeof *p->limit_needs) : NULL;
-    if ((p->name && !to->policy.name)
-        || (n && (!to->policy.limits || !to->policy.limit_needs)))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        ((frun_limit **)(uintptr_t)to->policy.limits)[i] = p->limits[i];
-        ((int *)(uintptr_t)to->policy.limit_needs)[i] = p->limit_needs[i];
-        fri_handle_ref((struct fri_handle *)p->limits[i]);
-    }
-    to->policy.limit_count = n;
-    return true;
-}
-
 static int copy_ref(lua_State *L, int ref)
 {
     if (ref == LUA_NOREF)
@@ -296,7 +272,7 @@ int fri_pool_with(lua_State *L)
     r.box = lua_touserdata(L, 3);
     r.view = (struct fri_view *)(void *)r.box->box.handle;
     r.view->plain = false;
-    if (!copy_policy(r.view, view, &r.script->engine->memory))
+    if (!fri_view_inherit(r.view, view))
         return fri_raise(L, FRUN_ENOMEM, "out of memory");
     r.box->name_ref = copy_ref(L, from->name_ref);
     r.box->after_ref = copy_ref(L, from->after_ref);

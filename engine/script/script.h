@@ -145,6 +145,7 @@ struct fri_view {
     frun_pool *pool;          /* held */
     frun_policy policy;       /* texts and lists are this one's */
     bool plain;               /* made without `with` */
+    bool weak;                /* does not hold the pool */
 };
 
 void fri_handles_open(lua_State *L, struct fri_script *s);

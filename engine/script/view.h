@@ -9,6 +9,13 @@
 struct fri_limit *fri_limit_test(lua_State *L, struct fri_script *s,
                                  int index);
 
+/* One reference, the caller's; NULL: out of memory. */
+struct fri_view *fri_view_new(frun_pool *pool, bool weak);
+struct fri_view *fri_view_copy(const struct fri_view *from, bool weak);
+
+/* Takes over the policy of another; false: out of memory. */
+bool fri_view_inherit(struct fri_view *to, const struct fri_view *from);
+
 static inline struct fri_view *fri_box_view(const struct fri_pool_box *box)
 {
     return (struct fri_view *)(void *)box->box.handle;

@@ -11,10 +11,7 @@ local function increment(x) return x + 1 end
 
 -- A number from /proc/self/status: Threads, VmRSS (kB).
 local function status(name)
-   for line in io.lines("/proc/self/status") do
-      local value = line:match("^" .. name .. ":%s*(%d+)")
-      if value then return tonumber(value) end
-   end
+   return tonumber(t.read("/proc/self/status"):match(name .. ":%s*(%d+)"))
 end
 
 -- The open descriptors, and the children, of this process.
