@@ -121,12 +121,19 @@ static size_t pending(frun_future *const *futures, size_t n)
 
 static frun_status check_futures(frun_future *const *futures, size_t n)
 {
-    if (n > 0 && !futures)
+    const struct fri_spec *same = NULL; /* the one before is of this engine */
+
+    if (n > 0 && (!futures || !futures[0]))
         return FRUN_EINVAL;
-    for (size_t i = 0; i < n; i++)
-        if (!futures[i]
-            || fri_future_engine(futures[i]) != fri_future_engine(futures[0]))
+    for (size_t i = 0; i < n; i++) {
+        if (!futures[i])
             return FRUN_EINVAL;
+        if (futures[i]->spec == same)
+            continue;
+        same = futures[i]->spec;
+        if (fri_future_engine(futures[i]) != fri_future_engine(futures[0]))
+            return FRUN_EINVAL;
+    }
     return FRUN_OK;
 }
 

@@ -39,8 +39,9 @@ frun_status fri_fail_error(frun_engine *e, const struct fri_error *error)
 
 static fri_time engine_clock(void *user)
 {
-    (void)user;
-    return fri_now();
+    frun_engine *e = user;
+
+    return fri_now_near(&e->near);
 }
 
 static void on_freed(void *user)

@@ -65,6 +65,7 @@ struct frun_engine {
     struct fri_memory memory;
     frun_engine_options options; /* as given */
     pthread_mutex_t lock;
+    struct fri_near near; /* the scheduler's clock */
     struct fri_sched sched;
     struct fri_output output;
 

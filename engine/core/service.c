@@ -116,10 +116,12 @@ static fri_time watch(frun_engine *e, fri_time now)
 /* Lock held: does what is due; until when it may rest. */
 static fri_time serve_once(frun_engine *e)
 {
-    fri_time next = fri_sched_tick(&e->sched), now, other = FRI_NEVER;
+    fri_time next, now, other = FRI_NEVER;
 
+    /* Reaping lets go of the lock: what is set meanwhile must be seen. */
     if (e->pools_ops)
         e->pools_ops->reap(e);
+    next = fri_sched_tick(&e->sched);
     if (!e->tick && e->watching == 0)
         return next;
     now = fri_now();

@@ -93,7 +93,8 @@ static void settle_one(struct fri_sched *s, struct frun_future *task)
     atomic_store_explicit(&task->state, task->goal, memory_order_release);
     if (s->observers)
         fri_sched_observe(s, FRI_FINISHED, task, task->finished);
-    fri_waiters_fire(&task->waiters);
+    if (task->waiters)
+        fri_waiters_fire(&task->waiters);
     let_go(task);
     if (lane->unfinished == 0 && lane->hooks && lane->hooks->idle)
         lane->hooks->idle(lane);

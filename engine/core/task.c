@@ -163,6 +163,8 @@ static struct frun_future *take_record(struct fri_sched *s)
     f = s->free;
     if (f) {
         s->free = f->next;
+        if (s->free) /* a worker wrote there last */
+            __builtin_prefetch(&s->free->id, 1);
         return f;
     }
     if (!slab || slab->used == slab->count)
@@ -176,7 +178,9 @@ struct frun_future *fri_task_new(struct fri_sched *s, struct fri_spec *spec)
 
     if (!f)
         return NULL;
-    memset(f, 0, sizeof *f);
+    /* In halves: for the whole, gcc has an instruction that takes 20 ns. */
+    memset(f, 0, sizeof *f / 2);
+    memset((char *)f + sizeof *f / 2, 0, sizeof *f / 2);
     atomic_init(&f->handle.refs, 1);
     f->handle.kind = FRI_HANDLE_FUTURE;
     f->handle.free = future_free;

@@ -166,8 +166,15 @@ static inline struct frun_future *fri_future_ref(struct frun_future *f)
 
 static inline void fri_future_unref(struct frun_future *f)
 {
-    if (f)
+    if (!f)
+        return;
+    /* Where ours is the only one, nobody can add another. */
+    if (atomic_load_explicit(&f->handle.refs, memory_order_acquire) == 1) {
+        atomic_store_explicit(&f->handle.refs, 0, memory_order_relaxed);
+        f->handle.free(&f->handle);
+    } else {
         fri_handle_unref(&f->handle);
+    }
 }
 
 /* The task's name: its own, its spec's, or "task N" written into `text`. */

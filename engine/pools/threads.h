@@ -51,6 +51,7 @@ struct fri_thread {
     struct fri_resumable *resumed, **resumed_end;
     bool woken, busy, called, stuck, blocked;
     struct fri_spinner spinner;
+    struct fri_near near; /* its own */
     _Atomic uint64_t begun, ended; /* tasks; no lock */
     struct fri_hand hand;
 };

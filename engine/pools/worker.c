@@ -132,6 +132,13 @@ static bool take_next(struct fri_hand *h, uint32_t *i)
 
 /* ---- running ---------------------------------------------------------- */
 
+/* Only its own thread counts. */
+static void count(_Atomic uint64_t *n)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 static void tell_started(struct fri_thread *t, struct frun_future *task,
                          fri_time now)
 {
@@ -149,7 +156,7 @@ static void execute(struct fri_thread *t, struct fri_done *d)
 
     if (e->sched.observers)
         tell_started(t, task, d->began);
-    atomic_fetch_add_explicit(&t->begun, 1, memory_order_relaxed);
+    count(&t->begun);
     t->worker.task = task;
     if (task->spec->function)
         fri_ctask_run(&t->worker, &d->slice, &d->ran);
@@ -157,7 +164,7 @@ static void execute(struct fri_thread *t, struct fri_done *d)
         e->runner->run(t->worker.state, &d->slice, &d->ran);
     t->worker.task = NULL;
     if (!d->ran.suspended)
-        atomic_fetch_add_explicit(&t->ended, 1, memory_order_relaxed);
+        count(&t->ended);
 }
 
 static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
@@ -174,7 +181,7 @@ static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
     if (d->begun) {
         memset(&d->ran, 0, sizeof d->ran);
         execute(t, d);
-        d->ended = fri_now();
+        d->ended = fri_now_near(&t->near);
     }
     atomic_store_explicit(&h->finished, i + 1, memory_order_release);
     return d->ended;
@@ -192,7 +199,7 @@ static void start_hand(struct fri_hand *h, size_t n, fri_time now)
 static void run_batch(struct fri_thread *t, size_t n)
 {
     frun_engine *e = engine_of(t);
-    fri_time last = fri_now(), now = last;
+    fri_time last = fri_now_near(&t->near), now = last;
     uint32_t i;
 
     start_hand(&t->hand, n, now);
@@ -231,7 +238,7 @@ static void run_resumed(struct fri_thread *t)
     e->runner->resume(t->worker.state, r, &d->slice, &d->ran);
     t->worker.task = NULL;
     if (!d->ran.suspended)
-        atomic_fetch_add_explicit(&t->ended, 1, memory_order_relaxed);
+        count(&t->ended);
     d->end = d->slice.end; /* the rest was given back when it yielded */
     d->ended = fri_now();
     fri_lock(e);

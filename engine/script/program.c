@@ -348,7 +348,8 @@ int fri_program_run(struct fri_program *p)
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
-    lua_sethook(L, NULL, 0, 0);
+    /* Again at each instruction: no pcall keeps a script alive. */
+    lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
     luaL_error(L, "interrupted");
 }
 

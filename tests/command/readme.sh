@@ -31,7 +31,7 @@ echo "-I'$root/engine' '${flowrun%/*}/libflowrun.a' -lpthread -lm"
 END
 cat >"$work/bin/cc" <<END
 #!/bin/sh
-eval exec ${CC:-gcc} ${CFLAGS:-} "\$@"
+eval exec $(command -v ${CC:-gcc}) ${CFLAGS:-} "\$@"
 END
 chmod +x "$work/bin/pkg-config" "$work/bin/cc"
 PATH=$work/bin:$PATH
