@@ -15,16 +15,10 @@ function kit.quantile(list, q)
    return sorted[math.max(1, math.ceil(q * #sorted))]
 end
 
--- Without LuaJIT's compiler, here and in what `fn` calls: it would otherwise
--- compile an empty pcall away, and 0.4 ns is not what a call costs.
-function kit.interpreted(fn)
-   if jit then jit.off(fn, true) end
-   return fn
-end
-
 -- Calls a function without a body `n` times through lua_pcall, with a number,
--- as a host in C would: on LuaJIT, where ffi reaches it, in a state of its own.
-function kit.host_pcall(n)
+-- as a host in C would: by LuaJIT's ffi, in a state of its own. A pcall in Lua
+-- would be compiled away there, and 0.4 ns is not what a call costs.
+local function host_pcall(n)
    local ffi = require("ffi")
    if not kit.host then
       ffi.cdef [[
@@ -46,6 +40,14 @@ function kit.host_pcall(n)
       C.lua_pushinteger(L, i)
       C.lua_pcall(L, 1, 0, 0)
    end
+end
+
+-- What a figure of this Lua is beside: `n` calls of a function that does
+-- nothing, by pcall.
+function kit.pcall(n)
+   if jit then return host_pcall(n) end
+   local function nothing(_) end
+   for i = 1, n do pcall(nothing, i) end
 end
 
 function kit.seconds(fn, ...)

@@ -7,7 +7,6 @@ local n, calls = 100000, 1000000
 local pool = kit.warm(2)
 
 local function nothing(_) end
-local called = kit.interpreted(function(_) end)
 
 local function submit()
    local futures = {}
@@ -16,24 +15,17 @@ local function submit()
    return n
 end
 
-local function scatter(list)
+local list = {}
+for i = 1, n do list[i] = i end
+
+local function scatter()
    flow.gather(pool:scatter(nothing, list))
    return n
 end
 
-local list = {}
-for i = 1, n do list[i] = i end
-
-local sides = {
+kit.report_all("submit", kit.alternate(3, {
    submit = submit,
-   scatter = function() return scatter(list) end,
-   pcall = kit.interpreted(function()
-      for i = 1, calls do pcall(called, i) end
-      return calls
-   end),
-}
-if jit then
-   sides.host_pcall = function() kit.host_pcall(calls) return calls end
-end
-kit.report_all("submit", kit.alternate(3, sides), 1e6)
+   scatter = scatter,
+   pcall = function() kit.pcall(calls) return calls end,
+}), 1e6)
 pool:close()

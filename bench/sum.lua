@@ -1,7 +1,9 @@
 -- sum.lua loop|pool: the sum of 1 .. 99,999,999 in 100 chunks, as a whole
 -- program: in a plain loop, by any Lua, or on two workers.
 local chunks, size = {}, 1000000
-for i = 1, 100 do chunks[i] = { first = (i - 1) * size, last = i * size - 1 } end
+for i = 1, 100 do
+   chunks[i] = { first = (i - 1) * size, last = i * size - 1 }
+end
 
 local function sum(chunk)
    local total = 0

@@ -144,7 +144,8 @@ typedef void frun_callback(frun_future *future, void *user);
 typedef struct frun_engine_options {
     size_t size;
     /* Every byte of the engine's own passes through these (not the values
-     * that the host makes).  allocate(user, old, size) is as realloc. */
+     * that the host makes), from any thread.  allocate(user, old, size) is as
+     * realloc, and free(user, block) gives back what it gave. */
     void *(*allocate)(void *user, void *old, size_t size);
     void (*free)(void *user, void *block);
     void *allocator_user;
@@ -217,7 +218,8 @@ FRUN_API const char *frun_engine_message(const frun_engine *engine);
  * deliver; it belongs to the engine.  < 0 when none could be had. */
 FRUN_API int frun_engine_fd(frun_engine *engine);
 
-/* Runs the callbacks that are due; waits up to `seconds` for the first. */
+/* Runs the callbacks that are due; waits up to `seconds` for the first (0:
+ * does not wait).  OK when any has run, EUNFINISHED when none was due. */
 FRUN_CHECKED frun_status frun_engine_step(frun_engine *engine, double seconds);
 
 /* ---- pools ------------------------------------------------------------ */
@@ -246,7 +248,7 @@ FRUN_CHECKED frun_status frun_pool_scatter(frun_pool *pool, frun_function *fn,
 
 /* The results of fn over `list`, in its order; the caller frees *results.
  * The first failure in time is returned, the rest is not started, and
- * frun_engine_message names it. */
+ * frun_engine_message names it: the task, the item (from 0), what was wrong. */
 FRUN_CHECKED frun_status frun_pool_map(frun_pool *pool, frun_function *fn,
                                        const frun_value *list,
                                        const frun_policy *policy,
@@ -264,7 +266,8 @@ FRUN_CHECKED frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats);
 
 FRUN_API frun_state frun_future_state(const frun_future *future);
 
-/* OK when it is done (in whatever way), EUNFINISHED when time ran out. */
+/* OK when it is done (in whatever way), EUNFINISHED when time ran out.  A wait
+ * runs the callbacks that are due, unless what it waits for is done already. */
 FRUN_CHECKED frun_status frun_future_wait(frun_future *future, double seconds);
 
 /* Waits; the status of the task, and its value while the future lives. */
@@ -290,7 +293,9 @@ FRUN_CHECKED frun_status frun_future_on_done(frun_future *future,
 FRUN_API void frun_future_free(frun_future *future);
 
 /* Waits for n futures of one engine: until all are done, one is, or one has
- * failed.  *index (may be NULL): the one that ended the wait, or n. */
+ * failed or was cancelled (or all are done).  *index (may be NULL): the first
+ * that was done, or failed, in time; n when none, when all were waited for,
+ * and when time ran out (EUNFINISHED). */
 FRUN_CHECKED frun_status frun_wait(frun_future *const *futures, size_t n,
                                    frun_when when, double seconds,
                                    size_t *index);

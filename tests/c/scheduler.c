@@ -345,7 +345,7 @@ static void check_order(int lane, const struct model *taken)
         for (int l = 0; l < LIMITS; l++) /* or others stand before it */
             if (m->needs[l] > 0)
                 return;
-        sure(!"it has overtaken another");
+        sure(m == taken); /* it has been overtaken */
     }
 }
 
