@@ -227,7 +227,8 @@ bool fri_task_begin(struct frun_future *task, unsigned worker, fri_time now)
     atomic_store_explicit(&task->worker, (uint16_t)worker,
                           memory_order_relaxed);
     atomic_store_explicit(&task->started, now, memory_order_relaxed);
-    atomic_fetch_add_explicit(&task->attempts, 1, memory_order_relaxed);
+    atomic_store_explicit(&task->attempts, (uint16_t)(task->attempts + 1),
+                          memory_order_relaxed);
     return true;
 }
 

@@ -12,7 +12,8 @@
  *  1. Everything here is under the engine's lock, except fri_task_begin and
  *     the freeing of records.
  *  2. Nothing here calls out but hooks, observers and wakes; they are called
- *     under the lock, must be short, and must not call back.
+ *     under the lock, must be short, and must not call back, but that
+ *     hooks->ready may break its lane.
  *  3. Settling never recurses: a chain of 100,000 dependants that fail is
  *     worked off from a list.
  *  4. A task is in one queue at most: its lane's, or its limit's.  Cancelled
@@ -40,9 +41,17 @@ enum fri_event {
 /* Somebody who watches: report, progress, journal.  Called under the lock. */
 struct fri_observer {
     struct fri_observer *next;
+    unsigned wants; /* bits 1u << event; 0: all */
     void (*event)(struct fri_observer *o, enum fri_event event,
                   struct frun_future *task, fri_time now);
 };
+
+/* Does o want to know of such events? */
+static inline bool fri_observer_wants(const struct fri_observer *o,
+                                      enum fri_event event)
+{
+    return o->wants == 0 || (o->wants >> event & 1u);
+}
 
 struct fri_sched {
     const struct fri_memory *memory;
@@ -140,7 +149,7 @@ size_t fri_sched_take(struct fri_lane *lane, size_t max,
  * the worker leaves it alone. */
 bool fri_task_begin(struct frun_future *task, unsigned worker, fri_time now);
 
-/* Tells the observers that it has begun; the worker calls it if there are any. */
+/* Tells the observers, if there are any, that it has begun. */
 void fri_sched_started(struct frun_future *task, fri_time now);
 
 /* The attempt ended with `outcome` (taken); data.error is a failure. */

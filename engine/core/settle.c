@@ -14,7 +14,8 @@ void fri_sched_observe(struct fri_sched *s, enum fri_event event,
                        struct frun_future *task, fri_time now)
 {
     for (struct fri_observer *o = s->observers; o; o = o->next)
-        o->event(o, event, task, now);
+        if (fri_observer_wants(o, event))
+            o->event(o, event, task, now);
 }
 
 void fri_sched_name_error(struct frun_future *task, struct fri_error *error)

@@ -22,8 +22,9 @@
 
 enum {
     PUBLISH_NS = 20000, /* about the cost of a wake */
-    LINGER = 3,         /* looks, few of them, as each costs the owner a ... */
-    LOOK = 16           /* ... cache miss, so many pauses apart: 3 us together */
+    /* 3 us together; looks are few, as each costs the owner a cache miss. */
+    LINGER = 3, /* looks, ... */
+    LOOK = 16   /* ... so many pauses apart */
 };
 
 static frun_engine *engine_of(const struct fri_thread *t)
@@ -139,6 +140,16 @@ static void count(_Atomic uint64_t *n)
                           memory_order_relaxed);
 }
 
+/* Does anybody want to know what starts?  It costs the lock. */
+static bool is_watched(const struct fri_sched *s)
+{
+    const struct fri_observer *o = s->observers;
+
+    while (o && !fri_observer_wants(o, FRI_STARTED))
+        o = o->next;
+    return o != NULL;
+}
+
 static void tell_started(struct fri_thread *t, struct frun_future *task,
                          fri_time now)
 {
@@ -154,7 +165,7 @@ static void execute(struct fri_thread *t, struct fri_done *d)
     frun_engine *e = engine_of(t);
     struct frun_future *task = d->slice.task;
 
-    if (e->sched.observers)
+    if (is_watched(&e->sched))
         tell_started(t, task, d->began);
     count(&t->begun);
     t->worker.task = task;

@@ -83,6 +83,7 @@ static frun_status open_engine(struct fri_script *s)
     e->runner = &fri_lua_runner;
     e->runner_user = s;
     s->observer.event = on_event;
+    s->observer.wants = 1u << FRI_FINISHED;
     e->sched.observers = &s->observer;
     __atomic_store_n(&s->engine, e, __ATOMIC_RELEASE);
     return FRUN_OK;

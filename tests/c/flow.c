@@ -349,7 +349,8 @@ START_TEST(all_seats_are_taken_at_once)
         frun_future_free(f[i]);
     needs[0] = 3;
     p.limit_needs = needs;
-    status_is(FRUN_ERESOURCE, frun_pool_submit(pool, kit_hold, NULL, &p, &f[0]));
+    status_is(FRUN_ERESOURCE,
+              frun_pool_submit(pool, kit_hold, NULL, &p, &f[0]));
     ck_assert_str_eq(frun_engine_message(e),
                      "limit gpu has 2 seats, the task needs 3");
     p = (frun_policy){ .limits = (frun_limit *[]){ limit, limit, limit },

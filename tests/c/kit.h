@@ -171,7 +171,8 @@ static inline void *kit_allocate(void *user, void *old, size_t size)
     struct kit_heap *h = user;
     size_t *block = old ? (size_t *)old - 2 : NULL, before = block ? *block : 0;
 
-    if (atomic_load(&h->allowed) >= 0 && atomic_fetch_sub(&h->allowed, 1) <= 0) {
+    if (atomic_load(&h->allowed) >= 0
+        && atomic_fetch_sub(&h->allowed, 1) <= 0) {
         atomic_store(&h->allowed, 0);
         return NULL;
     }
