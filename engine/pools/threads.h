@@ -25,6 +25,7 @@ struct fri_done {
     uint64_t end; /* of the slice when it was taken */
     struct fri_ran ran;
     fri_time began, ended;
+    fri_time cpu; /* of its thread; 0: not measured */
     bool begun, resumed;
 };
 
@@ -33,6 +34,7 @@ struct fri_done {
  * taken from it by moving the end of `span` down.  done[0 .. finished) may be
  * published by whoever holds the lock. */
 struct fri_hand {
+    bool timed; /* one task, long enough to ask for its CPU time */
     _Atomic uint32_t span;  /* next | end << 16 */
     atomic_uint finished;   /* how many of `done` are complete */
     unsigned published;     /* lock */

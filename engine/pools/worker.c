@@ -66,8 +66,19 @@ static void finish_range(struct fri_done *d)
     fri_sched_finish_slice(&d->slice, d->ran.failed, d->ran.failure, d->ended);
 }
 
+/* What is not measured counts as computing all the time. */
+static void keep_cpu(const struct fri_done *d)
+{
+    struct fri_extra *x = d->cpu > 0 ? fri_task_extra(d->slice.task) : NULL;
+
+    if (x)
+        x->cpu = fri_seconds(d->cpu) + (d->resumed ? x->cpu : 0);
+}
+
 static void publish_one(struct fri_thread *t, struct fri_done *d)
 {
+    if (d->begun && !d->slice.task->counted)
+        keep_cpu(d);
     if (!d->begun) {
         fri_sched_return(d->slice.task);
     } else if (d->ran.suspended) {
@@ -178,10 +189,19 @@ static void execute(struct fri_thread *t, struct fri_done *d)
         count(&t->ended);
 }
 
+static fri_time thread_cpu(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (fri_time)t.tv_sec * FRI_SECOND + t.tv_nsec;
+}
+
 static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
 {
     struct fri_hand *h = &t->hand;
     struct fri_done *d = &h->done[i];
+    fri_time cpu = h->timed ? thread_cpu() : 0;
 
     atomic_store_explicit(&h->since, now, memory_order_relaxed);
     d->slice = h->slices[i];
@@ -192,6 +212,7 @@ static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
     if (d->begun) {
         memset(&d->ran, 0, sizeof d->ran);
         execute(t, d);
+        d->cpu = h->timed ? thread_cpu() - cpu : 0;
         d->ended = fri_now_near(&t->near);
     }
     atomic_store_explicit(&h->finished, i + 1, memory_order_release);
@@ -206,6 +227,12 @@ static void start_hand(struct fri_hand *h, size_t n, fri_time now)
     atomic_store_explicit(&h->span, (uint32_t)n << 16, memory_order_relaxed);
 }
 
+/* Asking the kernel costs 0.3 us, twice. */
+static bool is_worth_timing(const struct fri_lane *lane)
+{
+    return lane->task_ns == 0 || lane->task_ns > PUBLISH_NS;
+}
+
 /* Lock held on the way in and out. */
 static void run_batch(struct fri_thread *t, size_t n)
 {
@@ -214,6 +241,7 @@ static void run_batch(struct fri_thread *t, size_t n)
     uint32_t i;
 
     start_hand(&t->hand, n, now);
+    t->hand.timed = n == 1 && is_worth_timing(&t->worker.pool->lane);
     if (n > 1)
         fri_engine_watch(e);
     fri_unlock(e);
@@ -235,6 +263,7 @@ static void run_resumed(struct fri_thread *t)
     frun_engine *e = engine_of(t);
     struct fri_resumable *r = t->resumed;
     struct fri_done *d = &t->hand.done[0];
+    fri_time cpu;
 
     t->resumed = r->next;
     if (!t->resumed)
@@ -243,6 +272,7 @@ static void run_resumed(struct fri_thread *t)
     t->threads->suspended--;
     *d = (struct fri_done){ .slice = r->slice, .begun = true,
                             .resumed = true, .began = fri_now() };
+    cpu = thread_cpu();
     start_hand(&t->hand, 0, d->began);
     fri_unlock(e);
     t->worker.task = d->slice.task;
@@ -250,6 +280,7 @@ static void run_resumed(struct fri_thread *t)
     t->worker.task = NULL;
     if (!d->ran.suspended)
         count(&t->ended);
+    d->cpu = thread_cpu() - cpu;
     d->end = d->slice.end; /* the rest was given back when it yielded */
     d->ended = fri_now();
     fri_lock(e);
