@@ -172,7 +172,7 @@ static void set_run_options(char **argv, int argc)
         .workers = o->workers, .pool_kind = o->pool_kind, .seed = o->seed,
         .seed_given = o->seed_given, .timeout = o->timeout,
         .set_timeout = on_timeout,
-        .quiet = o->quiet, .verbose = o->verbose,
+        .verbose = o->verbose,
         .output = &command.output, .argc = argc - o->script - 1,
         .argv = argv + o->script + 1, .script = argv[o->script],
     };

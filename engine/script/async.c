@@ -240,7 +240,7 @@ static void open_lane(lua_State *L, struct fri_script *s)
     s->async_lane.name = "async";
     s->async_spec = fri_spec_new(&s->async_lane, &none);
     if (!s->async_spec)
-        fri_raise(L, FRUN_ENOMEM, "out of memory");
+        fri_raise_memory(L);
     s->async_open = true;
 }
 
@@ -274,7 +274,7 @@ static struct fri_async *async_new(lua_State *L, struct fri_script *s,
     if (!x) {
         fri_future_unref(f);
         fri_free(&s->engine->memory, a);
-        fri_raise(L, FRUN_ENOMEM, "out of memory");
+        fri_raise_memory(L);
         return NULL;
     }
     a->future = fri_future_ref(f);

@@ -80,7 +80,7 @@ static void open_set(lua_State *L, struct fri_script *s,
 
     box->set = fri_set_open(fri_script_need(L, s), list, n);
     if (!box->set)
-        fri_raise(L, FRUN_ENOMEM, "out of memory");
+        fri_raise_memory(L);
 }
 
 /* core.watch(t): a set of all its futures, in any order.  Or nil, text. */
@@ -142,7 +142,7 @@ static int watch_list_of(lua_State *L, struct fri_script *s,
     if (!wait)
         return 0;
     if (!box->set)
-        return fri_raise(L, FRUN_ENOMEM, "out of memory");
+        return fri_raise_memory(L);
     return 1;
 }
 

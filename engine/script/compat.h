@@ -65,7 +65,4 @@ static inline void lua_rawsetp(lua_State *L, int i, const void *p)
 #error "flowrun builds with Lua 5.4 or LuaJIT 2.1"
 #endif
 
-/* Fields of a table that is on the top of the stack. */
-#define fri_lua_setfuncs(L, funcs) luaL_setfuncs((L), (funcs), 0)
-
 #endif

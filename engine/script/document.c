@@ -126,7 +126,7 @@ const char *fri_document_show(lua_State *L, int index, char out[64])
     if (lua_type(L, index) == LUA_TBOOLEAN)
         return lua_toboolean(L, index) ? "true" : "false";
     text = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "?";
-    for (; text[n] && n < 40; n++)
+    for (; n < 40 && text[n]; n++)
         out[n] = (unsigned char)text[n] < ' ' || text[n] == 127 ? '?' : text[n];
     while (text[n] && n > 0 && (text[n] & 0xC0) == 0x80)
         n--; /* not within a character */

@@ -209,7 +209,7 @@ static void join_cell(struct fri_decoder *d, lua_State *L, int i, uint64_t n)
 
     if (!d->keep || n >= d->cells || n >= INT32_MAX)
         fri_malformed(L);
-    lua_rawgeti(L, FRI_CELLS, (int)n + 1);
+    lua_rawgeti(L, FRI_CELLS, (int)(n + 1));
     place = lua_tointeger(L, -1);
     lua_pop(L, 1);
     lua_rawgeti(L, FRI_PARTS, (int)(place / UPVALUES) + 1);

@@ -121,7 +121,13 @@ int fri_raise(lua_State *L, frun_status status, const char *format, ...)
     lua_pushvfstring(L, format, args);
     va_end(args);
     lua_setfield(L, -2, "message");
-    return lua_error(L);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+int fri_raise_memory(lua_State *L)
+{
+    fri_raise(L, FRUN_ENOMEM, "out of memory");
 }
 
 int fri_misuse(lua_State *L, const char *format, ...)
@@ -142,7 +148,8 @@ int fri_misuse(lua_State *L, const char *format, ...)
     lua_pushvfstring(L, format, args);
     va_end(args);
     lua_concat(L, 2);
-    return lua_error(L);
+    lua_error(L);
+    __builtin_unreachable();
 }
 
 /* ---- one line --------------------------------------------------------- */

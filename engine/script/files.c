@@ -156,7 +156,7 @@ static bool open_nameless(struct target *t)
     char folder[PATH_MAX];
     char *slash;
 
-    strcpy(folder, t->path);
+    snprintf(folder, sizeof(folder), "%s", t->path);
     slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = '\0';
@@ -182,9 +182,11 @@ static bool name_target(struct target *t, const char *path)
     int n;
 
     if (!realpath(path, t->path)) {
-        if (errno != ENOENT || strlen(path) >= sizeof(t->path))
+        size_t length = strlen(path);
+
+        if (errno != ENOENT || length >= sizeof(t->path))
             return false;
-        strcpy(t->path, path);
+        memcpy(t->path, path, length + 1);
     }
     n = snprintf(t->temp, sizeof(t->temp), "%s.%ld-%lx~", t->path,
                  (long)getpid(), (unsigned long)(uintptr_t)t & 0xffffff);

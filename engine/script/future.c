@@ -319,7 +319,7 @@ static int flow_limit(lua_State *L)
                              "count",
                           lua_tostring(L, 1));
     if (!limit)
-        return fri_raise(L, FRUN_ENOMEM, "out of memory");
+        return fri_raise_memory(L);
     fri_handle_push(L, &limit->handle);
     fri_handle_unref(&limit->handle);
     return 1;

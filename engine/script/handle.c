@@ -249,7 +249,7 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
             box->handle = (struct fri_handle *)fri_view_copy(
                 view, !view->weak);
             if (!box->handle)
-                fri_raise(L, FRUN_ENOMEM, "out of memory");
+                fri_raise_memory(L);
             return;
         }
     } else {
@@ -273,7 +273,7 @@ void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
     box = lua_touserdata(L, -1);
     box->box.handle = (struct fri_handle *)fri_view_new(pool, is_own(s, pool));
     if (!box->box.handle)
-        fri_raise(L, FRUN_ENOMEM, "out of memory");
+        fri_raise_memory(L);
 }
 
 /* ---- the values of a future ------------------------------------------- */

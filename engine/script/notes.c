@@ -141,11 +141,24 @@ static size_t note_text(struct fri_witnesses *w, const char *s, size_t n)
     return at;
 }
 
+/* Behind the witness of a global: its name. */
+static void note_name(struct fri_encoder *e, struct fri_text name)
+{
+    struct fri_witness *named = more_notes(e);
+
+    if (!named)
+        return;
+    *named = (struct fri_witness){ .where = FRI_AT_NAME,
+                                   .length = name.length };
+    named->u.offset = note_text(e->witnesses, name.at, name.length);
+}
+
 bool fri_note(struct fri_encoder *e, lua_State *L, int i, enum fri_where where,
               unsigned slot, struct fri_text name)
 {
     struct fri_witnesses *all = e->witnesses;
     struct fri_witness *w = all && all->usable ? more_notes(e) : NULL;
+    bool entered;
 
     if (!w)
         return false;
@@ -160,18 +173,12 @@ bool fri_note(struct fri_encoder *e, lua_State *L, int i, enum fri_where where,
         w->u.offset = note_text(all, lua_tostring(L, i), w->length);
     w->where = (uint8_t)where;
     w->slot = (uint16_t)slot;
+    entered = w->what == AS_ENTERED;
     if (where == FRI_AT_GLOBAL) {
-        struct fri_witness *named = more_notes(e);
-
         all->usable &= slot == 0; /* only one environment */
-        if (named) {
-            *named = (struct fri_witness){ .where = FRI_AT_NAME,
-                                           .length = name.length };
-            named->u.offset = note_text(all, name.at, name.length);
-        }
-        w = &all->list[all->count - (named ? 2 : 1)];
+        note_name(e, name); /* w may move */
     }
-    if (w->what != AS_ENTERED)
+    if (!entered)
         return false;
     if (++all->depth > all->deepest)
         all->deepest = all->depth;

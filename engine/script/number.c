@@ -56,9 +56,9 @@ size_t fri_double_text(double x, char out[FRI_NUMBER_TEXT])
     const char *word = isnan(x) ? "nan" : x < 0 ? "-inf" : "inf";
 
     if (isnan(x) || isinf(x))
-        return strlen(strcpy(out, word));
+        return (size_t)snprintf(out, FRI_NUMBER_TEXT, "%s", word);
     if (x == 0 && signbit(x))
-        return strlen(strcpy(out, "-0"));
+        return (size_t)snprintf(out, FRI_NUMBER_TEXT, "-0");
     if (x == floor(x) && fabs(x) < 9223372036854775808.0)
         return integer((int64_t)x, out);
     return shortest(x, out);

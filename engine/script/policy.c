@@ -63,7 +63,7 @@ static void read_name(struct reading *r)
     text = lua_tostring(r->L, r->value);
     r->view->policy.name = fri_strdup(m, text);
     if (!r->view->policy.name)
-        fri_raise(r->L, FRUN_ENOMEM, "out of memory");
+        fri_raise_memory(r->L);
 }
 
 static void read_priority(struct reading *r)
@@ -196,7 +196,7 @@ static void clear_limits(struct reading *r, size_t room)
     p->limits = fri_alloc(m, room * sizeof *p->limits);
     p->limit_needs = fri_alloc(m, room * sizeof *p->limit_needs);
     if (!p->limits || !p->limit_needs)
-        fri_raise(r->L, FRUN_ENOMEM, "out of memory");
+        fri_raise_memory(r->L);
 }
 
 static size_t pairs_in(lua_State *L, int table)
@@ -273,7 +273,7 @@ int fri_pool_with(lua_State *L)
     r.view = (struct fri_view *)(void *)r.box->box.handle;
     r.view->plain = false;
     if (!fri_view_inherit(r.view, view))
-        return fri_raise(L, FRUN_ENOMEM, "out of memory");
+        return fri_raise_memory(L);
     r.box->name_ref = copy_ref(L, from->name_ref);
     r.box->after_ref = copy_ref(L, from->after_ref);
     r.value = 5;

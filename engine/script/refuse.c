@@ -125,25 +125,33 @@ static bool is_identifier(const char *s, size_t n)
     return true;
 }
 
+/* A byte of a key as it is shown; the number of characters. */
+static size_t show_byte(char *out, size_t room, unsigned char c)
+{
+    if (c < 0x20 || c == 0x7f)
+        return (size_t)snprintf(out, room, "\\%03d", c);
+    if (c == '"' || c == '\\')
+        return (size_t)snprintf(out, room, "\\%c", c);
+    *out = (char)c;
+    return 1;
+}
+
 static void step_string(struct fri_encoder *e, const char *s, size_t n)
 {
-    char text[KEY_SHOWN * 4 + 16], *p = text;
+    char text[KEY_SHOWN * 4 + 16]; /* a byte takes four at most */
+    size_t at = 0;
 
     if (is_identifier(s, n)) {
         snprintf(text, sizeof(text), ".%.*s", (int)n, s);
         step(e, text);
         return;
     }
-    p += sprintf(p, "[\"");
-    for (size_t i = 0; i < n && i < KEY_SHOWN; i++) {
-        unsigned char c = (unsigned char)s[i];
-
-        if (c == '"' || c == '\\')
-            p += sprintf(p, "\\%c", c);
-        else
-            p += sprintf(p, c < 0x20 || c == 0x7f ? "\\%03d" : "%c", c);
-    }
-    sprintf(p, n > KEY_SHOWN ? "...\"]" : "\"]");
+    text[at++] = '[';
+    text[at++] = '"';
+    for (size_t i = 0; i < n && i < KEY_SHOWN; i++)
+        at += show_byte(text + at, sizeof(text) - at, (unsigned char)s[i]);
+    snprintf(text + at, sizeof(text) - at, "%s",
+             n > KEY_SHOWN ? "...\"]" : "\"]");
     step(e, text);
 }
 

@@ -1,7 +1,7 @@
 /*
  * script.c - the module in a Lua state, and its engine.
  */
-#include "script/view.h"
+#include "script/script.h"
 
 #include "base/hash.h"
 #include "script/async.h"
@@ -10,19 +10,7 @@
 #include "script/yaml.h"
 #include "embedded.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static struct fri_script *registered(lua_State *L)
-{
-    struct fri_script *s;
-
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &fri_lua_runner);
-    s = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return s;
-}
 
 /* ---- the engine ------------------------------------------------------- */
 
@@ -40,7 +28,6 @@ static void keep_unseen(struct fri_script *s, struct frun_future *f)
     }
     s->unseen[s->unseen_count++] = fri_future_ref(f);
 }
-
 
 /* What somebody has looked at meanwhile need not be kept. */
 static void forget_seen(struct fri_script *s)
@@ -100,11 +87,6 @@ frun_engine *fri_script_need(lua_State *L, struct fri_script *s)
     if (status != FRUN_OK)
         fri_raise(L, status, "%s", frun_status_text(status));
     return s->engine;
-}
-
-frun_engine *fri_script_engine(lua_State *L)
-{
-    return registered(L)->engine;
 }
 
 /* ---- small functions of the module ------------------------------------ */
@@ -290,90 +272,12 @@ static int flow_options(lua_State *L)
     return 0;
 }
 
-/* ---- on_done ---------------------------------------------------------- */
-
-struct callback {
-    struct fri_due due;
-    struct fri_waiter waiter;
-    struct fri_script *script;
-    int fn_ref, future_ref;
-};
-
-static void run_callback(struct fri_due *due)
-{
-    struct callback *cb = (struct callback *)due;
-    struct fri_script *s = cb->script;
-    struct frun_future *f = cb->waiter.future;
-    lua_State *L = s->L;
-    int top = lua_gettop(L);
-    bool failed;
-
-    luaL_checkstack(L, 4, "callback");
-    fri_look(f);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, cb->fn_ref);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, cb->future_ref);
-    luaL_unref(L, LUA_REGISTRYINDEX, cb->fn_ref);
-    luaL_unref(L, LUA_REGISTRYINDEX, cb->future_ref);
-    fri_future_unref(f);
-    fri_free(&s->engine->memory, cb);
-    s->delivering = true;
-    failed = lua_pcall(L, 1, 0, 0) != LUA_OK;
-    s->delivering = false;
-    if (failed) {
-        s->callback_errors++;
-        fri_complain(s, "on_done: %s", lua_tostring(L, -1)
-                                           ? lua_tostring(L, -1)
-                                           : "an error that is no text");
-    }
-    lua_settop(L, top);
-}
-
-static void callback_due(struct fri_waiter *w)
-{
-    struct callback *cb
-        = (struct callback *)(void *)((char *)w
-                                      - offsetof(struct callback, waiter));
-
-    fri_owner_post(cb->script->engine, &cb->due);
-}
-
-/* core.on_done(future, fn) */
-static int core_on_done(lua_State *L)
-{
-    struct fri_script *s = fri_script_of(L);
-    struct frun_future *f = fri_future_check(L, 1);
-    struct callback *cb;
-    bool done;
-
-    if (s->worker)
-        return luaL_error(L, "on_done: only in the main program");
-    cb = fri_alloc_zero(&s->engine->memory, sizeof *cb);
-    if (!cb)
-        return fri_raise(L, FRUN_ENOMEM, "out of memory");
-    cb->script = s;
-    cb->due.run = run_callback;
-    cb->waiter.fire = callback_due;
-    cb->waiter.future = fri_future_ref(f);
-    lua_settop(L, 2);
-    cb->fn_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    cb->future_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    fri_lock(s->engine);
-    done = fri_is_final(f);
-    if (!done)
-        fri_waiter_link(&cb->waiter, &f->waiters);
-    fri_unlock(s->engine);
-    if (done)
-        run_callback(&cb->due);
-    return 0;
-}
-
 static const luaL_Reg core_functions[] = {
     { "load", core_load },         { "files", core_files },
     { "yaml", core_yaml },         { "args_core", core_args_core },
     { "raise_unfinished", core_raise_unfinished },
     { "unfinished_error", core_unfinished_error },
-    { "id", core_id },             { "on_done", core_on_done },
-    { NULL, NULL },
+    { "id", core_id },             { NULL, NULL },
 };
 
 static const luaL_Reg flow_functions[] = {
@@ -438,6 +342,7 @@ static void build(lua_State *L, struct fri_script *s)
     add(L, s, 1, fri_limit_functions);
     add(L, s, 1, fri_await_functions);
     add(L, s, 1, fri_async_functions);
+    add(L, s, 1, fri_callback_functions);
     add(L, s, 1, core_functions);
     add(L, s, 2, flow_functions);
     share(L, names);

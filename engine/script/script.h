@@ -28,7 +28,7 @@ struct fri_run_options {
     double timeout; /* of the run, 0: none */
     void (*set_timeout)(void *user, double seconds); /* by flow.options */
     void *user;
-    bool quiet, verbose;
+    bool verbose;
     struct fri_output *output; /* NULL: the engine's own */
     int argc;    /* the script's own options */
     char **argv;
@@ -88,7 +88,6 @@ static inline struct fri_script *fri_script_of(lua_State *L)
  * of the script.  `options` must outlive the state; NULL: defaults. */
 struct fri_script *fri_script_open(lua_State *L,
                                    const struct fri_run_options *options);
-frun_engine *fri_script_engine(lua_State *L); /* NULL: none is open */
 
 /* Drains all pools (or cancels what is pending), runs what is due, names on
  * stderr the failed futures that nobody looked at; their number, or -1 when
@@ -118,11 +117,16 @@ void fri_chunk_call(lua_State *L, const char *bytes, size_t length,
 /* The engine, opened if need be; raises when it cannot. */
 frun_engine *fri_script_need(lua_State *L, struct fri_script *s);
 
+/* These never return; they give an int for `return fri_raise(...)`. */
+#define FRI_RAISES __attribute__((noreturn))
+
 /* Raises a string at the line of the script, however deep in the module. */
-int fri_misuse(lua_State *L, const char *format, ...);
+FRI_RAISES int fri_misuse(lua_State *L, const char *format, ...);
 
 /* Raises `kind` error tables. */
-int fri_raise(lua_State *L, frun_status status, const char *format, ...);
+FRI_RAISES int fri_raise(lua_State *L, frun_status status, const char *format,
+                         ...);
+FRI_RAISES int fri_raise_memory(lua_State *L); /* FRUN_ENOMEM */
 
 /* ---- handle.c: userdata ----------------------------------------------- */
 
@@ -174,12 +178,12 @@ void fri_error_push_new(lua_State *L, frun_status status, const char *message);
 /* Makes an error of the value on the top of `co`, which failed. */
 struct fri_error *fri_error_take(lua_State *L, lua_State *co);
 
-/* ---- lpool.c, policy.c, future.c, await.c, async.c -------------------- */
+/* ---- lpool.c, policy.c, future.c, await.c, async.c, callback.c -------- */
 
 extern const luaL_Reg fri_pool_methods[], fri_pool_functions[];
 extern const luaL_Reg fri_future_methods[], fri_future_functions[];
 extern const luaL_Reg fri_await_functions[], fri_async_functions[];
-extern const luaL_Reg fri_limit_functions[];
+extern const luaL_Reg fri_limit_functions[], fri_callback_functions[];
 
 /* Pushes a pool's userdata: a view with no policy; takes the caller's hold. */
 void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool);

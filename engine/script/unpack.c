@@ -46,7 +46,7 @@ static void get_ref(struct fri_decoder *d, lua_State *L)
 
     if (!d->keep || n >= d->parts || n >= INT32_MAX)
         fri_malformed(L);
-    lua_rawgeti(L, FRI_PARTS, (int)n + 1);
+    lua_rawgeti(L, FRI_PARTS, (int)(n + 1));
 }
 
 /* ---- numbers ---------------------------------------------------------- */

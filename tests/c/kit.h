@@ -166,16 +166,23 @@ struct kit_heap {
     atomic_long allowed; /* < 0: all */
 };
 
+static inline bool kit_allows(struct kit_heap *h)
+{
+    long left = atomic_load(&h->allowed);
+
+    while (left > 0 && !atomic_compare_exchange_weak(&h->allowed, &left,
+                                                     left - 1))
+        ;
+    return left != 0;
+}
+
 static inline void *kit_allocate(void *user, void *old, size_t size)
 {
     struct kit_heap *h = user;
     size_t *block = old ? (size_t *)old - 2 : NULL, before = block ? *block : 0;
 
-    if (atomic_load(&h->allowed) >= 0
-        && atomic_fetch_sub(&h->allowed, 1) <= 0) {
-        atomic_store(&h->allowed, 0);
+    if (!kit_allows(h))
         return NULL;
-    }
     block = realloc(block, size + 2 * sizeof *block);
     if (!block)
         return NULL;

@@ -1,0 +1,81 @@
+/*
+ * keys.c - the keys of a table beyond those of its list.
+ *
+ * Their order is the same in every run: numbers, strings, booleans, each kind
+ * sorted.  Keys of other kinds are misuse.
+ */
+#include "script/view.h"
+
+#include <math.h>
+
+static bool is_index(lua_State *L, int index, int64_t n)
+{
+    double d;
+
+    if (lua_type(L, index) != LUA_TNUMBER)
+        return false;
+    d = lua_tonumber(L, index);
+    return d >= 1 && d <= (double)n && d == floor(d);
+}
+
+/* Numbers, then strings, then booleans. */
+static int key_rank(lua_State *L, int index)
+{
+    int type = lua_type(L, index);
+
+    return type == LUA_TNUMBER ? 0 : type == LUA_TSTRING ? 1 : 2;
+}
+
+static int key_before(lua_State *L)
+{
+    int a = key_rank(L, 1), b = key_rank(L, 2);
+    bool before = a < b;
+
+    if (a == b && a < 2)
+        before = lua_lessthan(L, 1, 2);
+    else if (a == b)
+        before = !lua_toboolean(L, 1) && lua_toboolean(L, 2);
+    lua_pushboolean(L, before);
+    return 1;
+}
+
+static void check_key(lua_State *L)
+{
+    int type = lua_type(L, -2);
+
+    if (type != LUA_TNUMBER && type != LUA_TSTRING && type != LUA_TBOOLEAN)
+        fri_misuse(L, "keys must be strings, numbers or booleans, not a %s",
+                   luaL_typename(L, -2));
+}
+
+static void sort_keys(lua_State *L, struct fri_script *s)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &s->flow); /* table.sort */
+    lua_pushvalue(L, -2);
+    lua_pushcfunction(L, key_before);
+    lua_call(L, 2, 0);
+}
+
+int64_t fri_other_keys(lua_State *L, int index)
+{
+    int64_t n = (int64_t)lua_rawlen(L, index);
+    int keys = 0, count = 0;
+
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        if (is_index(L, -2, n))
+            continue;
+        check_key(L);
+        if (keys == 0) {
+            lua_newtable(L);
+            lua_insert(L, -3);
+            keys = lua_gettop(L) - 2;
+        }
+        lua_pushvalue(L, -2);
+        lua_rawseti(L, keys, ++count);
+    }
+    if (keys == 0)
+        lua_pushnil(L);
+    else
+        sort_keys(L, fri_script_of(L));
+    return n;
+}
