@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "core/deadlock.h"
 #include "core/engine.h"
 
 #include <stdarg.h>
@@ -88,7 +89,7 @@ static frun_engine *engine_new(const frun_engine_options *o)
     e->options = *o;
     e->seed = o->seed;
     atomic_init(&e->refs, 1);
-    e->event_fd = e->service_fd = -1;
+    e->event_fd = e->service_fd = e->loop.fd = e->spawned.fd = -1;
     e->inbox_end = &e->inbox;
     e->service_wake = FRI_NEVER;
     e->cores = fri_usable_cpus();
@@ -97,6 +98,7 @@ static frun_engine *engine_new(const frun_engine_options *o)
     e->sched.user = e;
     e->sched.freed = on_freed;
     e->sched.timer_set = on_timer;
+    fri_deadlock_open(e);
     open_locks(e);
     return e;
 }
@@ -161,6 +163,8 @@ void fri_engine_close(frun_engine *e)
     if (e->pools_ops)
         e->pools_ops->close(e);
     fri_service_stop(e);
+    if (e->pools_ops)
+        e->pools_ops->end(e);
     fri_owner_run(e);
     fri_output_flush(&e->output);
     if (e->event_fd >= 0)
@@ -172,6 +176,8 @@ void fri_engine_close(frun_engine *e)
         e->natives = n->next;
         fri_handle_unref(&n->handle);
     }
+    fri_shared_close(e);
+    fri_spec_unref(e->shared_spec);
     atomic_fetch_add(&e->refs, (unsigned)fri_sched_alive(&e->sched));
     atomic_store_explicit(&e->closed, true, memory_order_release);
     fri_engine_unref(e);

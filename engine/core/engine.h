@@ -25,8 +25,10 @@
 #define FRI_ENGINE_H
 
 #include "base/buffer.h"
+#include "core/loop.h"
 #include "core/output.h"
 #include "core/scheduler.h"
+#include "core/shared.h"
 
 #include <pthread.h>
 
@@ -43,9 +45,27 @@ struct fri_pools_ops {
     bool (*watch)(frun_engine *e);
     /* Lock held: the owner is about to wait, so what was put off is not. */
     void (*hurry)(frun_engine *e);
-    /* The engine closes; no lock. */
+    /* Lock held: the service thread takes in what other processes have sent. */
+    void (*look)(frun_engine *e);
+    /* Lock held: it is about to sleep, at most until the time given back; 0:
+     * it is to look once more. */
+    fri_time (*sleep)(frun_engine *e);
+    /* Lock held: the owner spins, and takes in what it can itself, without
+     * the wake of a thread between; false: there is nothing to wait for.  It
+     * ends with owner_leaves. */
+    bool (*owner_looks)(frun_engine *e);
+    void (*owner_leaves)(frun_engine *e);
+    /* Lock held: those who wait in other processes come into sched->waits, or
+     * go out of it. */
+    void (*waits)(frun_engine *e, bool look);
+    /* The engine closes; no lock.  Then, without the service thread: what is
+     * left of it. */
     void (*close)(frun_engine *e);
+    void (*end)(frun_engine *e);
 };
+
+/* In a worker process: the way to the engine's process (pools/home.h). */
+struct fri_home;
 
 struct fri_due {
     struct fri_due *next;
@@ -78,6 +98,9 @@ struct frun_engine {
     atomic_bool interrupted;  /* the owner's waits are to end now */
     struct fri_due *inbox, **inbox_end;
     uint64_t delivered; /* owner: how many dues have run */
+    struct fri_holder owner_holder; /* of its waits in C */
+    bool owner_ended; /* it does nothing of its own any more: run.c */
+    unsigned stuck;   /* async functions that waited for ever then, at most */
     int event_fd;       /* -1: nobody has asked */
     bool event_set;     /* it is readable */
     struct fri_buffer message;
@@ -98,6 +121,22 @@ struct frun_engine {
     unsigned busy, spinning; /* workers that compute, or spin */
     unsigned coming;         /* workers that were called and are on their way */
 
+    struct fri_loop loop;
+    struct fri_spawner *spawner; /* the parent of all processes, or NULL */
+    struct fri_source spawned;   /* what it has to say */
+    uint64_t last_process;       /* numbers of worker processes */
+    struct fri_home *home;       /* in a worker process, else NULL */
+    int no_spawner;              /* the errno why there is none */
+    bool reopening;              /* its helper is being made anew */
+    struct fri_output *printer;  /* of what tasks print; NULL: output */
+    /* shared things */
+    struct fri_thing *things; /* all of them */
+    _Atomic(struct fri_thing *) things_dropped; /* to be freed: shared.c */
+    atomic_bool things_reaping;
+    struct fri_lane shared_lane;  /* of the futures of operations ... */
+    struct fri_spec *shared_spec; /* ... once there are any */
+    const struct fri_remote_ops *remote; /* a worker process; else NULL */
+
     const struct fri_pools_ops *pools_ops;
     struct frun_pool *pools;  /* all that have not ended */
     unsigned pool_count;      /* for their names */
@@ -105,7 +144,10 @@ struct frun_engine {
     const struct fri_runner *runner; /* how Lua tasks run, or NULL */
     void *runner_user;
     uint64_t seed;
+    int interrupt_signal; /* lock: 0: not chosen yet, < 0: none */
+    bool lost;            /* lock: a thread was given up */
     bool closing;
+    fri_time paused_at; /* lock: since when sched.paused */
 };
 
 static inline void fri_lock(frun_engine *e)

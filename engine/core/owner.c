@@ -111,8 +111,33 @@ static bool wanted(frun_engine *e, struct fri_set *set)
            || e->inbox || atomic_load(&e->interrupted);
 }
 
+enum {
+    LOOKS = 40000, /* ns: a task there and back, with a wake of its worker */
+    PAUSES = 32    /* between two looks: the lock is free meanwhile */
+};
+
+/* Work that other processes do: the owner takes their results in itself.
+ * False: there is none. */
+static bool spin_looking(frun_engine *e, struct fri_set *set)
+{
+    fri_time until = fri_now() + LOOKS;
+    bool soon;
+
+    if (!e->pools_ops || !e->pools_ops->owner_looks(e))
+        return false;
+    do {
+        fri_unlock(e);
+        for (int i = 0; i < PAUSES; i++)
+            fri_pause();
+        fri_lock(e);
+        soon = e->pools_ops->owner_looks(e);
+    } while (soon && !wanted(e, set) && fri_now() < until);
+    e->pools_ops->owner_leaves(e);
+    return true;
+}
+
 /* Only while somebody works, who may end the wait soon. */
-static void spin(frun_engine *e)
+static void spin(frun_engine *e, struct fri_set *set)
 {
     unsigned seen = atomic_load(&e->owner_signal);
     bool paid;
@@ -121,9 +146,13 @@ static void spin(frun_engine *e)
         || e->busy + e->spinning + e->coming == 0
         || !fri_spin_pays(&e->spinner))
         return;
-    fri_unlock(e);
-    paid = fri_spin(&e->owner_signal, seen);
-    fri_lock(e);
+    if (e->spawned.fd >= 0 && spin_looking(e, set)) {
+        paid = wanted(e, set);
+    } else {
+        fri_unlock(e);
+        paid = fri_spin(&e->owner_signal, seen);
+        fri_lock(e);
+    }
     fri_spin_note(&e->spinner, paid);
 }
 
@@ -155,7 +184,7 @@ static void wait_locked(frun_engine *e, struct fri_set *set, fri_time deadline)
     if (e->put_off)
         e->pools_ops->hurry(e);
     if (!wanted(e, set))
-        spin(e);
+        spin(e, set);
     if (!wanted(e, set) && (until == FRI_NEVER || fri_now() < until))
         sleep_until(e, until);
     atomic_store_explicit(&e->owner_idle, false, memory_order_relaxed);
@@ -187,6 +216,8 @@ static void wake(struct fri_set *set)
 bool fri_owner_await(frun_engine *e, struct fri_set *set, size_t left,
                      bool failure, fri_time deadline)
 {
+    set->wait.owner = true;
+    set->wait.holder = deadline == FRI_NEVER ? &e->owner_holder : NULL;
     if (fri_set_arm(set, left, failure, FRI_NEVER, wake))
         return true;
     while (!fri_owner_wait(e, set, deadline)) {

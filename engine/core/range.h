@@ -29,16 +29,21 @@ struct fri_range {
     fri_time spent;       /* on all slices */
     uint64_t slices;
     unsigned out;         /* slices in workers' hands */
+    unsigned dead;        /* of these: deadlock.c */
     atomic_bool stop;     /* one has failed or it was cancelled */
+    bool told; /* the slices that are out then were told to stop */
     bool failed, cancelled; /* how it ends early; `failure` may be NULL: out
                                of memory */
     struct fri_error *failure;
     struct fri_span {
         uint64_t first, end;
+        bool singly; /* to be handed out one by one */
     } *back; /* given back */
     size_t back_count, back_capacity;
     struct fri_piece *pieces;
     size_t piece_count, piece_capacity;
+    uint64_t origin; /* the first item that is here: in a worker process a
+                        range is no more than one slice */
     /* the items: of Lua, or of C */
     struct fri_message *items;
     size_t *offsets; /* in items->data, NULL: raw numbers */
@@ -46,7 +51,9 @@ struct fri_range {
     size_t *key_offsets;
     void *streams; /* of random numbers: the script layer's */
     void (*streams_free)(void *streams);
+    uint64_t (*stream_of)(const void *streams, uint64_t item);
     frun_value *list, **results;
+    uint64_t *drawn; /* the streams themselves, instead of `streams` */
 };
 
 struct fri_range *fri_range_new(const struct fri_memory *m, uint64_t count,
@@ -59,8 +66,14 @@ bool fri_range_ready(const struct fri_range *r);
 /* The next slice; the range must be ready. */
 void fri_range_take(struct fri_range *r, uint64_t *first, uint64_t *end);
 
-/* Items given back, not begun.  False: out of memory (the range fails). */
-bool fri_range_return(struct fri_range *r, uint64_t first, uint64_t end);
+/* Items given back, not begun; `singly`: one of them has killed a worker.
+ * False: out of memory (the range fails). */
+bool fri_range_return(struct fri_range *r, uint64_t first, uint64_t end,
+                      bool singly);
+
+/* Puts the key of an item into an error, as far as there is memory. */
+void fri_range_key(const struct fri_range *r, uint64_t item,
+                   struct fri_error *error);
 
 /* Keeps a slice's results (taken).  False: out of memory. */
 bool fri_range_keep(struct fri_range *r, uint64_t first, uint64_t end,

@@ -18,7 +18,8 @@ bool fri_retry_wanted(const struct frun_future *task, frun_status status)
     if (on == 0)
         on = 1u << FRUN_ERROR | 1u << FRUN_EEXIT | 1u << FRUN_ECRASHED
              | 1u << FRUN_ETIMEOUT | 1u << FRUN_ERESOURCE | 1u << FRUN_ENOMEM;
-    return !task->stopping && task->attempts <= spec->retries
+    return !fri_attempt_cancelled(task) && !fri_halted(task)
+           && task->attempts <= spec->retries
            && (on >> status & 1u);
 }
 
@@ -47,12 +48,14 @@ bool fri_retry_start(struct frun_future *task, fri_time now)
     struct fri_retry *retry;
 
     if (!(wait > 0)) {
+        fri_attempt_reset(task);
         fri_sched_ready(task, true);
         return true;
     }
     retry = retry_of(task);
     if (!retry)
         return false;
+    fri_attempt_reset(task);
     retry->timer.fire = due;
     retry->task = task;
     atomic_store_explicit(&task->state, FRI_WAITING, memory_order_release);

@@ -1,6 +1,7 @@
 #include "core/settle.h"
 
 #include "core/range.h"
+#include "core/shared.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,14 +21,17 @@ void fri_sched_init(struct fri_sched *s, const struct fri_memory *m,
 void fri_sched_free(struct fri_sched *s)
 {
     fri_limits_free(s);
+    fri_group_unref(s->run);
+    fri_group_unref(s->ending);
     fri_slabs_free(s);
     fri_timers_free(&s->timers);
 }
 
 fri_time fri_sched_tick(struct fri_sched *s)
 {
-    return s->timers.count > 0 ? fri_timers_run(&s->timers, fri_sched_now(s))
-                               : FRI_NEVER;
+    return s->timers.count > 0 && !s->paused
+               ? fri_timers_run(&s->timers, fri_sched_now(s))
+               : FRI_NEVER;
 }
 
 /* ---- submitting ------------------------------------------------------- */
@@ -88,6 +92,11 @@ static void dependency_done(struct fri_waiter *w)
     }
 }
 
+bool fri_waiter_of_task(const struct fri_waiter *w)
+{
+    return w->fire == dependency_done;
+}
+
 bool fri_task_after(struct frun_future *task,
                     struct frun_future *const *futures, size_t n)
 {
@@ -137,6 +146,7 @@ void fri_sched_submit(struct frun_future *task, bool tell)
 {
     struct fri_lane *lane = task->spec->lane;
     struct fri_sched *s = lane->sched;
+    struct fri_group *halted;
 
     /* The engine's reference, until it is final; no other thread has it. */
     atomic_store_explicit(&task->handle.refs, task->handle.refs + 1,
@@ -144,12 +154,21 @@ void fri_sched_submit(struct frun_future *task, bool tell)
     task->submitted = fri_sched_now(s);
     task->counted = task->holds == FRI_RANGE;
     lane->unfinished += task->counted ? task->data.range->count : 1;
+    s->unfinished += task->counted ? task->data.range->count : 1;
+    if (s->run && lane->hooks)
+        s->run->total += task->counted ? task->data.range->count : 1;
     if (s->observers)
         fri_sched_observe(s, FRI_SUBMITTED, task, task->submitted);
-    if (task->extra && task->extra->after_count > 0)
+    halted = s->run || s->ending || task->spec->group ? fri_halted(task)
+                                                      : NULL;
+    if (halted) {
+        atomic_store_explicit(&task->state, FRI_WAITING, memory_order_release);
+        fri_sched_fail(task, FRI_CANCELLED, fri_halt_error(halted));
+    } else if (task->extra && task->extra->after_count > 0) {
         await_dependencies(task, tell);
-    else
+    } else {
         fri_sched_ready(task, tell);
+    }
 }
 
 /* ---- running ---------------------------------------------------------- */
@@ -191,6 +210,17 @@ static void expect(const struct frun_future *task,
     __builtin_prefetch((const void *)(at + 2 * step), 1);
 }
 
+/* A batch must not hold seats, or part of a range, for later; nor may a
+ * deadline or a cap count what others of the batch do; and of a group each
+ * end is to be known before the next begins. */
+bool fri_task_alone(const struct frun_future *task)
+{
+    const struct fri_spec *spec = task->spec;
+
+    return task->counted || spec->need_count > 0 || spec->timeout > 0
+           || spec->memory > 0 || spec->group || spec->lane->sched->run;
+}
+
 size_t fri_sched_take(struct fri_lane *lane, size_t max,
                       struct fri_slice *slices)
 {
@@ -198,8 +228,7 @@ size_t fri_sched_take(struct fri_lane *lane, size_t max,
     size_t n = 0;
 
     while (n < max && (best = fri_lane_best(lane)) != NULL) {
-        /* A batch must not hold seats, or part of a range, for later. */
-        bool alone = best->counted || best->spec->need_count > 0;
+        bool alone = fri_task_alone(best);
 
         if (fri_is_final(best)) {
             fri_lane_purge(lane);
@@ -237,16 +266,6 @@ void fri_sched_started(struct frun_future *task, fri_time now)
     fri_sched_observe(task->spec->lane->sched, FRI_STARTED, task, now);
 }
 
-/* A stop that was promised holds, whatever the task has come to since. */
-static void keep_promise(struct frun_future *task, struct fri_data *outcome)
-{
-    const struct fri_memory *m = task->spec->lane->sched->memory;
-
-    fri_data_free(outcome);
-    outcome->holds = FRI_ERROR;
-    outcome->error = fri_error_new(m, FRUN_ECANCELLED, NULL, NULL, NULL);
-}
-
 static enum fri_task_state state_of(frun_status status)
 {
     if (status == FRUN_OK)
@@ -266,15 +285,15 @@ void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
 {
     struct fri_lane *lane = task->spec->lane;
     frun_status status = status_of(outcome);
-    bool stopped = atomic_load(&task->stopping) == FRI_STOPPED;
 
     task->queued = 0;
+    fri_attempt_end(task);
+    fri_shared_leave(task);
     if (task->spec->need_count)
         fri_limits_release(task);
-    if (stopped && status != FRUN_ECANCELLED) {
-        status = FRUN_ECANCELLED;
-        keep_promise(task, outcome);
-    }
+    if (atomic_load_explicit(&task->stopping, memory_order_relaxed))
+        status = fri_attempt_outcome(task, outcome, status, now);
+    lane->crashed += status == FRUN_ECRASHED;
     if (status != FRUN_OK && fri_retry_wanted(task, status)) {
         if (lane->sched->observers)
             fri_sched_observe(lane->sched, FRI_RETRIED, task, now);
@@ -288,33 +307,31 @@ void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
     fri_sched_settle_with(task, state_of(status), outcome);
 }
 
+static struct fri_error *cancelled_error(const struct frun_future *task,
+                                         struct fri_error *cause)
+{
+    return fri_error_new(task->spec->lane->sched->memory, FRUN_ECANCELLED,
+                         NULL, NULL, cause);
+}
+
 void fri_sched_return(struct frun_future *task)
 {
     task->queued = 0;
+    fri_attempt_end(task);
     if (task->spec->need_count)
         fri_limits_release(task);
     if (fri_is_final(task))
         fri_future_unref(task);
+    else if (fri_attempt_cancelled(task))
+        fri_sched_fail(task, FRI_CANCELLED, cancelled_error(task, NULL));
     else
         fri_sched_ready(task, true);
 }
 
 /* ---- cancelling ------------------------------------------------------- */
 
-static bool ask_to_stop(struct frun_future *task)
-{
-    struct fri_lane *lane = task->spec->lane;
-    bool stopped = lane->hooks && lane->hooks->stop
-                   && lane->hooks->stop(lane, task);
-
-    if (atomic_load(&task->stopping) != FRI_STOPPED)
-        atomic_store(&task->stopping, stopped ? FRI_STOPPED : FRI_ASKED);
-    return atomic_load(&task->stopping) == FRI_STOPPED;
-}
-
 bool fri_sched_cancel(struct frun_future *task, struct fri_error *cause)
 {
-    struct fri_sched *s = task->spec->lane->sched;
     uint8_t pending = FRI_PENDING;
 
     if (fri_is_final(task))
@@ -323,12 +340,13 @@ bool fri_sched_cancel(struct frun_future *task, struct fri_error *cause)
     if (!task->counted)
         atomic_compare_exchange_strong(&task->state, &pending, FRI_WAITING);
     if (!task->counted && fri_state(task) == FRI_RUNNING)
-        return ask_to_stop(task);
+        return fri_attempt_ask(task);
     if (task->counted && task->data.range->failed)
         return false;
+    if (task->handed) /* what has it is to leave it alone */
+        task->spec->lane->hooks->stop(task->spec->lane, task,
+                                      FRUN_ECANCELLED);
     task->unmet = 0;
-    fri_sched_fail(task, FRI_CANCELLED,
-                   fri_error_new(s->memory, FRUN_ECANCELLED, NULL, NULL,
-                                 cause));
+    fri_sched_fail(task, FRI_CANCELLED, cancelled_error(task, cause));
     return true;
 }

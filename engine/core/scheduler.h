@@ -28,8 +28,10 @@
 #include "core/timer.h"
 #include "core/wait.h"
 
+struct fri_group;
 struct fri_lane;
 struct fri_limit;
+struct fri_seats;
 
 enum fri_event {
     FRI_SUBMITTED,
@@ -59,6 +61,7 @@ struct fri_sched {
     void *clock_user;
     fri_time epoch; /* what infos count from */
     struct fri_timers timers;
+    bool paused; /* the run is stopped: no timer fires, see pools/pause.c */
     _Atomic(struct fri_observer *) observers; /* changed under the lock */
     struct frun_future *free;              /* records to use again */
     _Atomic(struct frun_future *) dropped; /* freed without the lock */
@@ -69,7 +72,15 @@ struct fri_sched {
     void (*timer_set)(void *user, fri_time deadline); /* lock held */
     void *user;
     struct fri_limit *limits; /* the named ones */
+    struct fri_holder *holders; /* those that hold or wait: shared.h */
+    struct fri_waits waits;
+    uint64_t unfinished; /* of all lanes */
+    struct fri_group *run;     /* all tasks of the run, or NULL */
+    struct fri_group *ending;  /* why the run ends; NULL: it does not */
+    struct fri_group *halting; /* tripped, their tasks not stopped yet */
+    bool in_halt;
     uint64_t last_id;
+    _Atomic uint64_t last_spec; /* any thread */
 };
 
 /* How a pool learns that there is work for it. */
@@ -78,8 +89,14 @@ struct fri_lane_hooks {
     void (*ready)(struct fri_lane *lane, size_t count);
     /* The last pending task is final. */
     void (*idle)(struct fri_lane *lane);
-    /* A task that runs is to stop; false when it cannot be stopped. */
-    bool (*stop)(struct fri_lane *lane, struct frun_future *task);
+    /* A task that runs is to stop, why: FRUN_ECANCELLED or FRUN_ETIMEOUT.
+     * True: the pool sees to it, and the outcome will be that whatever it
+     * comes to (it is not called again for this attempt); false: it cannot
+     * be stopped, or has ended and only its outcome is still on the way.
+     * Of a range (once, when it ends early): every slice that is out is to
+     * come back soon; what it gives back does not matter. */
+    bool (*stop)(struct fri_lane *lane, struct frun_future *task,
+                 frun_status why);
     /* A spec needs the lane to stay, and does so no more.  Any thread, no
      * lock. */
     void (*hold)(struct fri_lane *lane);
@@ -99,9 +116,13 @@ struct fri_lane {
     } heap;
     atomic_size_t ready; /* tasks and unbegun ranges in the queue */
     uint64_t unfinished; /* submitted and not final */
-    uint64_t done, failed, cancelled, retried, crashed, lost;
+    uint64_t dead;       /* of these: deadlock.c */
+    uint64_t done, failed, cancelled, retried, lost;
+    uint64_t crashed; /* attempts that ended so, also if they were retried */
     uint32_t task_ns;    /* mean time of a task lately, 0: not known */
     unsigned workers;    /* how many run at once, for the size of chunks */
+    bool remote;         /* of a worker process: its tasks run elsewhere */
+    bool hidden;         /* its tasks are nobody's: not observed, not named */
     bool closed;         /* takes no more tasks */
     bool broken;         /* no worker can be had: all tasks fail with `why` */
     struct fri_error *why; /* NULL: out of memory */
@@ -118,6 +139,9 @@ void fri_lane_init(struct fri_lane *lane, struct fri_sched *s,
                    const struct fri_lane_hooks *hooks, unsigned workers);
 void fri_lane_free(struct fri_lane *lane);
 
+/* Is this a dependency, of w->dependant? */
+bool fri_waiter_of_task(const struct fri_waiter *w);
+
 /* A new record of one reference, the caller's; takes a reference of `spec`.
  * The caller fills key, data, extra, then submits or unrefs it. */
 struct frun_future *fri_task_new(struct fri_sched *s, struct fri_spec *spec);
@@ -126,6 +150,11 @@ struct frun_future *fri_task_new(struct fri_sched *s, struct fri_spec *spec);
 struct fri_spec *fri_spec_new(struct fri_lane *lane,
                               const frun_policy *policy);
 void fri_spec_unref(struct fri_spec *spec);
+
+/* A policy that owns what it points to (but for `after`, which it has not). */
+bool fri_policy_copy(const struct fri_memory *m, frun_policy *to,
+                     const frun_policy *from);
+void fri_policy_free(const struct fri_memory *m, frun_policy *policy);
 
 /* What few tasks have, made when it is first wanted; NULL: out of memory. */
 struct fri_extra *fri_task_extra(struct frun_future *task);
@@ -140,8 +169,8 @@ bool fri_task_after(struct frun_future *task,
 void fri_sched_submit(struct frun_future *task, bool tell);
 
 /* Up to `max` slices for one worker; 0 when nothing can run.  Seats are taken;
- * the state is still PENDING.  What holds seats, or is part of a range, comes
- * alone. */
+ * the state is still PENDING.  What holds seats, has a timeout or a memory
+ * cap, is part of a range or of a group that may halt, comes alone. */
 size_t fri_sched_take(struct fri_lane *lane, size_t max,
                       struct fri_slice *slices);
 
@@ -149,10 +178,19 @@ size_t fri_sched_take(struct fri_lane *lane, size_t max,
  * the worker leaves it alone. */
 bool fri_task_begin(struct frun_future *task, unsigned worker, fri_time now);
 
+/* Its attempt begins: from now its timeout runs, if it has one, until
+ * fri_sched_finish or fri_sched_return.  False: out of memory. */
+bool fri_attempt_begin(struct frun_future *task, fri_time now);
+
+/* Was it asked to stop by cancel? (A timeout is none.) */
+bool fri_attempt_cancelled(const struct frun_future *task);
+
 /* Tells the observers, if there are any, that it has begun. */
 void fri_sched_started(struct frun_future *task, fri_time now);
 
-/* The attempt ended with `outcome` (taken); data.error is a failure. */
+/* The attempt ended, at `now`, with `outcome` (taken); data.error is a
+ * failure.  What was promised to be stopped, or ended past its deadline, is
+ * cancelled or a timeout instead. */
 void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
                       fri_time now);
 
@@ -163,6 +201,14 @@ void fri_sched_finish_slice(const struct fri_slice *slice, bool failed,
 
 /* Items of a slice that were not begun go back into their range. */
 void fri_sched_give_back(const struct fri_slice *slice);
+
+/* The same; they are then handed out one by one, to find which of them has
+ * killed its worker. */
+void fri_sched_give_back_singly(const struct fri_slice *slice);
+
+/* Is it handed out without others, because it holds seats, has a deadline or
+ * a cap, or is a range? */
+bool fri_task_alone(const struct frun_future *task);
 
 /* Gives back what was taken and not begun; also what fri_task_begin refused. */
 void fri_sched_return(struct frun_future *task);
@@ -206,9 +252,14 @@ struct fri_limit {
     struct fri_limit *next; /* among the named */
     char *name;             /* NULL: anonymous */
     unsigned count, used;
+    unsigned dead; /* of these: deadlock.c */
     const struct frun_future **seats; /* who sits there, or NULL */
+    unsigned places;                  /* of `seats` */
     struct fri_memory memory;
     struct fri_heap waiting;
+    struct fri_seats *shared; /* with other runs, or NULL: see sharing.c */
+    struct fri_timer timer;   /* shared: looks for free seats */
+    fri_time kicked;          /* shared: the last that were seen */
 };
 
 /* The limit of that name, or a new one; a reference.  NULL: out of memory, or
@@ -216,8 +267,15 @@ struct fri_limit {
 struct fri_limit *fri_limit_get(struct fri_sched *s, const char *name,
                                 unsigned count, bool *clash);
 
+/* The same, shared with other runs: takes `shared`, which must be open. */
+struct fri_limit *fri_limit_share(struct fri_sched *s, const char *name,
+                                  unsigned count, struct fri_seats *shared);
+
+/* The named limit, or NULL; a reference. */
+struct fri_limit *fri_limit_find(struct fri_sched *s, const char *name);
+
 /* All seats of the task, or none: then it waits in the queue of the first
- * limit that is short. */
+ * limit that is short.  False, too, when it failed instead. */
 bool fri_limits_take(struct frun_future *task);
 void fri_limits_release(struct frun_future *task);
 

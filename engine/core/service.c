@@ -85,17 +85,18 @@ void fri_engine_timer(frun_engine *e, struct fri_timer *t, fri_time deadline)
         fri_service_poke(e);
 }
 
-static void rest(frun_engine *e, fri_time until)
+static void rest(frun_engine *e, fri_time until, int loop)
 {
-    struct pollfd p = { .fd = e->service_fd, .events = POLLIN };
+    struct pollfd p[2] = { { .fd = e->service_fd, .events = POLLIN },
+                           { .fd = loop, .events = POLLIN } };
     fri_time left = until == FRI_NEVER ? 0 : until - fri_now();
     struct timespec t = { .tv_sec = (time_t)(left / FRI_SECOND),
                           .tv_nsec = (long)(left % FRI_SECOND) };
     uint64_t count;
 
-    if (left < 0 || ppoll(&p, 1, until == FRI_NEVER ? NULL : &t, NULL) <= 0)
+    if (left < 0 || ppoll(p, 2, until == FRI_NEVER ? NULL : &t, NULL) <= 0)
         return;
-    if (read(e->service_fd, &count, sizeof count) > 0)
+    if (p[0].revents && read(e->service_fd, &count, sizeof count) > 0)
         atomic_exchange(&e->service_poked, false);
 }
 
@@ -118,11 +119,19 @@ static fri_time serve_once(frun_engine *e)
 {
     fri_time next, now, other = FRI_NEVER;
 
+    fri_loop_run(&e->loop);
+    if (e->pools_ops)
+        e->pools_ops->look(e);
     /* Reaping lets go of the lock: what is set meanwhile must be seen. */
     if (e->pools_ops)
         e->pools_ops->reap(e);
     next = fri_sched_tick(&e->sched);
-    if (!e->tick && e->watching == 0)
+    if (e->pools_ops) {
+        other = e->pools_ops->sleep(e);
+        next = other < next ? other : next;
+        other = FRI_NEVER;
+    }
+    if (next == 0 || (!e->tick && e->watching == 0))
         return next;
     now = fri_now();
     if (e->watching > 0)
@@ -141,15 +150,17 @@ static void *serve(void *user)
     prctl(PR_SET_TIMERSLACK, 1UL); /* retries come 50 us sooner */
     while (!stop) {
         fri_time next;
+        int loop;
 
         fri_lock(e);
         next = e->service_wake = serve_once(e);
         stop = e->service_stop;
+        loop = e->loop.fd;
         fri_unlock(e);
         if (e->tick)
             e->tick(e->tick_user);
         if (!stop)
-            rest(e, next);
+            rest(e, next, loop);
     }
     return NULL;
 }

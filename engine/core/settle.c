@@ -8,13 +8,15 @@
  */
 #include "core/settle.h"
 
+#include "core/deadlock.h"
 #include "core/range.h"
+#include "core/shared.h"
 
 void fri_sched_observe(struct fri_sched *s, enum fri_event event,
                        struct frun_future *task, fri_time now)
 {
     for (struct fri_observer *o = s->observers; o; o = o->next)
-        if (fri_observer_wants(o, event))
+        if (fri_observer_wants(o, event) && !task->spec->lane->hidden)
             o->event(o, event, task, now);
 }
 
@@ -23,7 +25,7 @@ void fri_sched_name_error(struct frun_future *task, struct fri_error *error)
     char text[32];
     const struct fri_memory *m = task->spec->lane->sched->memory;
 
-    if (!error || error->task)
+    if (!error || error->task || task->spec->lane->hidden)
         return;
     error->task = fri_strdup(m, fri_task_name(task, text));
     if (!error->pool)
@@ -50,12 +52,7 @@ void fri_lane_count(struct fri_lane *lane, enum fri_task_state state,
     else
         lane->failed += items;
     lane->unfinished -= items;
-}
-
-static bool has_crashed(const struct frun_future *task)
-{
-    return task->holds == FRI_ERROR && task->data.error
-           && task->data.error->public.status == FRUN_ECRASHED;
+    lane->sched->unfinished -= items;
 }
 
 /* The engine's reference goes now, or when the task is met in its queue.  It
@@ -75,27 +72,36 @@ static void let_go(struct frun_future *task)
     fri_spec_unref(spec);
 }
 
+static void count_one(struct frun_future *task, enum fri_task_state state)
+{
+    fri_lane_count(task->spec->lane, state, 1);
+    if (task->spec->group || task->spec->lane->sched->run)
+        fri_halt_count(task, state, 1,
+                       task->holds == FRI_ERROR ? task->data.error : NULL);
+}
+
 static void settle_one(struct fri_sched *s, struct frun_future *task)
 {
     struct fri_lane *lane = task->spec->lane;
     struct fri_extra *x = task->extra;
     enum fri_task_state state = task->goal;
 
+    fri_shared_leave(task);
     if (x) {
         fri_task_drop_after(task);
         fri_retry_stop(s, x->retry);
+        fri_attempt_end(task);
     }
     if (!task->finished)
         task->finished = fri_sched_now(s);
     if (!task->counted)
-        fri_lane_count(lane, state, 1);
-    if (state == FRI_FAILED && has_crashed(task))
-        lane->crashed++;
+        count_one(task, state);
     atomic_store_explicit(&task->state, task->goal, memory_order_release);
     if (s->observers)
         fri_sched_observe(s, FRI_FINISHED, task, task->finished);
     if (task->waiters)
         fri_waiters_fire(&task->waiters);
+    fri_waits_note(s);
     let_go(task);
     if (lane->unfinished == 0 && lane->hooks && lane->hooks->idle)
         lane->hooks->idle(lane);
@@ -105,7 +111,7 @@ void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
 {
     struct fri_sched *s = task->spec->lane->sched;
 
-    task->goal = (uint8_t)(state & 15);
+    task->goal = (uint8_t)(state & 7);
     if (s->in_settle) {
         task->next = NULL;
         *s->settling_end = task;
@@ -121,6 +127,8 @@ void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
         settle_one(s, task);
     }
     s->in_settle = false;
+    if (s->halting)
+        fri_halt_apply(s);
 }
 
 void fri_sched_settle_with(struct frun_future *task, enum fri_task_state state,
@@ -159,6 +167,7 @@ void fri_sched_adopt(struct frun_future *task)
     task->submitted = fri_sched_now(s);
     atomic_store(&task->started, task->submitted);
     lane->unfinished++;
+    s->unfinished++;
     atomic_store_explicit(&task->state, FRI_RUNNING, memory_order_release);
     if (s->observers)
         fri_sched_observe(s, FRI_SUBMITTED, task, task->submitted);

@@ -4,6 +4,7 @@
 #ifndef FRI_SETTLE_H
 #define FRI_SETTLE_H
 
+#include "core/halt.h"
 #include "core/scheduler.h"
 
 void fri_sched_observe(struct fri_sched *s, enum fri_event event,
@@ -33,6 +34,11 @@ void fri_sched_name_error(struct frun_future *task, struct fri_error *error);
 void fri_range_end(struct frun_future *task, enum fri_task_state state,
                    struct fri_error *error, fri_time now);
 
+/* The same as cancelled, but that slices which are out go on with the item
+ * that they are at. */
+void fri_range_withdraw(struct frun_future *task, struct fri_error *error,
+                        fri_time now);
+
 /* Settles the range when no slice is out and nothing more will be. */
 void fri_range_check(struct frun_future *task, fri_time now);
 
@@ -49,10 +55,25 @@ bool fri_retry_wanted(const struct frun_future *task, frun_status status);
 bool fri_retry_start(struct frun_future *task, fri_time now);
 void fri_retry_stop(struct fri_sched *s, struct fri_retry *retry);
 
+/* attempt.c: the timer is stopped; the next attempt has been asked nothing;
+ * asks the one that runs to stop, true: it will be cancelled. */
+void fri_attempt_end(struct frun_future *task);
+void fri_attempt_reset(struct frun_future *task);
+bool fri_attempt_ask(struct frun_future *task);
+
+/* What an attempt that ended with `status` at `now` counts as: keeps or
+ * replaces the outcome. */
+frun_status fri_attempt_outcome(const struct frun_future *task,
+                                struct fri_data *outcome, frun_status status,
+                                fri_time now);
+
 /* task.c */
 void fri_task_drop_after(struct frun_future *task);
 void fri_lane_each(struct fri_lane *lane,
                    void (*fn)(struct frun_future *task));
+void fri_group_each(struct fri_sched *s, struct fri_group *group,
+                    void (*fn)(struct frun_future *task,
+                               struct fri_group *group));
 void fri_slabs_free(struct fri_sched *s);
 
 static inline fri_time fri_sched_now(const struct fri_sched *s)

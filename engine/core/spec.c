@@ -4,7 +4,29 @@
  * A spec holds its lane (and so its pool) and its limits; tasks hold their
  * spec.
  */
+#include "core/halt.h"
 #include "core/scheduler.h"
+
+#include <string.h>
+
+/* Shared limits are taken in the order of their names: see sharing.c. */
+static void sort_shared(struct fri_spec *spec)
+{
+    for (size_t i = 1; i < spec->need_count; i++) {
+        struct fri_need need = spec->needs[i];
+        size_t k = i;
+
+        for (; k > 0 && need.limit->shared; k--) {
+            const struct fri_limit *before = spec->needs[k - 1].limit;
+
+            if (before->shared
+                && strcmp(before->name, need.limit->name) <= 0)
+                break;
+            spec->needs[k] = spec->needs[k - 1];
+        }
+        spec->needs[k] = need;
+    }
+}
 
 /* A limit that is named twice has one need, of both together. */
 static struct fri_need *need_of(struct fri_spec *spec, struct fri_limit *limit)
@@ -31,6 +53,7 @@ static bool copy_needs(struct fri_spec *spec, const struct fri_memory *m,
 
         need_of(spec, limit)->count += (unsigned)count;
     }
+    sort_shared(spec);
     return true;
 }
 
@@ -49,6 +72,59 @@ static bool copy_policy(struct fri_spec *spec, const struct fri_memory *m,
     return (spec->name || !p->name) && copy_needs(spec, m, p);
 }
 
+void fri_policy_free(const struct fri_memory *m, frun_policy *policy)
+{
+    for (size_t i = 0; i < policy->limit_count; i++)
+        fri_handle_unref((struct fri_handle *)policy->limits[i]);
+    fri_free(m, (void *)(uintptr_t)policy->limits);
+    fri_free(m, (void *)(uintptr_t)policy->limit_needs);
+    fri_free(m, (void *)(uintptr_t)policy->name);
+    fri_free(m, (void *)(uintptr_t)policy->halt);
+}
+
+static bool copy_limits(const struct fri_memory *m, frun_policy *to,
+                        const frun_policy *from)
+{
+    size_t n = from->limit_count;
+    frun_limit **limits = fri_alloc(m, n * sizeof *limits);
+    int *needs = fri_alloc(m, n * sizeof *needs);
+
+    to->limits = limits;
+    to->limit_needs = needs;
+    if (!limits || !needs)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        limits[i] = from->limits[i];
+        needs[i] = from->limit_needs ? from->limit_needs[i] : 1;
+        fri_handle_ref((struct fri_handle *)limits[i]);
+    }
+    to->limit_count = n;
+    return true;
+}
+
+bool fri_policy_copy(const struct fri_memory *m, frun_policy *to,
+                     const frun_policy *from)
+{
+    *to = *from;
+    to->limits = NULL;
+    to->limit_needs = NULL;
+    to->limit_count = to->after_count = 0;
+    to->after = NULL;
+    to->name = fri_strdup(m, from->name);
+    to->halt = fri_strdup(m, from->halt);
+    return (to->name || !from->name) && (to->halt || !from->halt)
+           && (from->limit_count == 0 || copy_limits(m, to, from));
+}
+
+static bool keep_asked(struct fri_spec *spec, const struct fri_memory *m,
+                       const frun_policy *p)
+{
+    spec->asked = fri_alloc_zero(m, sizeof *spec->asked);
+    spec->name = fri_strdup(m, p->name);
+    return spec->asked && (spec->name || !p->name)
+           && fri_policy_copy(m, spec->asked, p);
+}
+
 struct fri_spec *fri_spec_new(struct fri_lane *lane, const frun_policy *p)
 {
     const struct fri_memory *m = lane->sched->memory;
@@ -58,9 +134,12 @@ struct fri_spec *fri_spec_new(struct fri_lane *lane, const frun_policy *p)
         return NULL;
     atomic_init(&spec->refs, 1);
     spec->lane = lane;
+    spec->id = 1 + atomic_fetch_add_explicit(&lane->sched->last_spec, 1,
+                                             memory_order_relaxed);
     if (lane->hooks && lane->hooks->hold)
         lane->hooks->hold(lane);
-    if (!p || copy_policy(spec, m, p))
+    if (!p
+        || (lane->remote ? keep_asked(spec, m, p) : copy_policy(spec, m, p)))
         return spec;
     fri_spec_unref(spec);
     return NULL;
@@ -80,6 +159,10 @@ void fri_spec_unref(struct fri_spec *spec)
         fri_handle_unref(&spec->needs[i].limit->handle);
     if (spec->script_free)
         spec->script_free(spec->script);
+    if (spec->asked)
+        fri_policy_free(m, spec->asked);
+    fri_free(m, spec->asked);
+    fri_group_unref(spec->group);
     fri_free(m, spec->needs);
     fri_free(m, spec->name);
     fri_free(m, spec);

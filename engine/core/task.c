@@ -83,9 +83,13 @@ static void extra_free(const struct fri_memory *m, struct fri_extra *x)
     if (x->script_free)
         x->script_free(x->script);
     frun_value_free(x->value);
+    for (uint32_t i = 0; i < x->seat_count; i++)
+        fri_free(m, x->seats[i].name);
+    fri_free(m, x->seats);
     fri_free(m, x->after);
     fri_free(m, x->name);
     fri_free(m, x->retry);
+    fri_free(m, x->attempt);
     fri_free(m, x);
 }
 
@@ -212,6 +216,25 @@ void fri_lane_each(struct fri_lane *lane, void (*fn)(struct frun_future *task))
         for (unsigned i = 0; i < s->used; i++)
             if (is_pending_in(&s->records[i], lane))
                 fn(&s->records[i]);
+}
+
+static bool is_pending_of(struct frun_future *f, const struct fri_sched *s,
+                          const struct fri_group *group)
+{
+    return atomic_load(&f->handle.refs) > 0 && fri_state(f) != FRI_NEW
+           && !fri_is_final(f) && f->spec->lane->hooks
+           && (group == s->run || group == s->ending
+               || f->spec->group == group);
+}
+
+void fri_group_each(struct fri_sched *s, struct fri_group *group,
+                    void (*fn)(struct frun_future *task,
+                               struct fri_group *group))
+{
+    for (struct fri_slab *slab = s->slabs; slab; slab = slab->next)
+        for (unsigned i = 0; i < slab->used; i++)
+            if (is_pending_of(&slab->records[i], s, group))
+                fn(&slab->records[i], group);
 }
 
 void fri_slabs_free(struct fri_sched *s)

@@ -29,6 +29,7 @@
 #include <stddef.h>
 
 struct fri_extra;
+struct fri_group;
 struct fri_lane;
 struct fri_range;
 struct fri_spec;
@@ -54,7 +55,9 @@ enum fri_holds {
 };
 
 enum { FRI_INLINE = 24, FRI_KEY_NONE = 0, FRI_KEY_NUMBER, FRI_KEY_MESSAGE };
-enum { FRI_ASKED = 1, FRI_STOPPED }; /* frun_future.stopping */
+/* frun_future.stopping: what the attempt that runs was told.  Asked, it may
+ * go on; else its outcome is "cancelled" (FRI_STOPPED) or "timeout". */
+enum { FRI_ASKED = 1, FRI_STOPPED, FRI_TIMED_OUT };
 
 /* Arguments or an outcome on the way; moved, not copied. */
 struct fri_data {
@@ -79,11 +82,15 @@ struct frun_future {
     uint8_t holds, length; /* of `data` */
     uint8_t key_kind;
     _Atomic uint8_t looked; /* somebody saw the outcome */
-    _Atomic uint8_t stopping; /* cancel was asked for while it ran: FRI_ASKED,
-                                 or FRI_STOPPED: its outcome is "cancelled" */
+    _Atomic uint8_t stopping; /* written with the lock: see attempt.c */
     uint8_t counted; /* a range: its items are counted one by one */
-    uint8_t goal : 4;   /* lock: the final state that it is settled to */
+    uint8_t goal : 3;   /* lock: the final state that it is settled to */
     uint8_t queued : 1; /* lock: in a queue or a worker's hand: see take */
+    uint8_t handed : 1; /* lock: to another process: see fri_sched_cancel */
+    uint8_t again : 1;  /* lock: its process died once while it waited there
+                           with others */
+    uint8_t holding : 1; /* lock: a holder of it holds or waits: shared.h */
+    uint8_t dead : 1;    /* lock: deadlock.c */
     _Atomic uint16_t attempts;
     _Atomic uint16_t worker;
     /* here the second cache line begins */
@@ -108,16 +115,27 @@ static_assert(sizeof(struct frun_future) == 128, "two cache lines");
 static_assert(offsetof(struct frun_future, id) == 64,
               "queueing, settling and collecting touch the first only");
 
+/* A seat of a named limit that a task of a worker process holds. */
+struct fri_seat {
+    char *name;
+    unsigned number;
+};
+
 /* What few tasks have. */
 struct fri_extra {
     struct fri_waiter *after; /* one for each dependency, `after_count` */
     uint32_t after_count;
+    uint32_t dead; /* of these: deadlock.c */
     char *name; /* of this task alone; NULL: that of its spec */
     uint64_t stream; /* its stream of random numbers, 0: none */
     struct fri_retry *retry; /* the timer of a back-off */
+    struct fri_attempt *attempt; /* the timer of a timeout */
+    fri_time waits; /* since when, for seats shared between runs; 0: not */
     double cpu;
     int64_t memory;
     frun_value *value; /* the outcome as a value, once a host has read it */
+    struct fri_seat *seats; /* in a worker process, `seat_count` */
+    uint32_t seat_count;
     void *script; /* of an async future: owned by the script layer */
     void (*script_free)(void *script);
 };
@@ -125,6 +143,7 @@ struct fri_extra {
 /* What tasks of one call have in common. */
 struct fri_spec {
     atomic_uint refs;
+    uint64_t id; /* never used again */
     struct fri_lane *lane; /* holds a reference to its pool */
     frun_function *function; /* in C, or NULL */
     void *user;
@@ -140,6 +159,9 @@ struct fri_spec {
     size_t chunk;
     struct fri_need *needs; /* limits */
     size_t need_count;
+    frun_policy *asked; /* of a remote lane: what the engine's process is to
+                           do; then none of the above but the name is set */
+    struct fri_group *group; /* of this call alone: see halt.h; NULL: none */
 };
 
 /* Part of a task that a worker takes: the task, or items of its range. */

@@ -77,6 +77,16 @@ fri_time fri_timers_run(struct fri_timers *ts, fri_time now)
     return ts->count > 0 ? ts->heap[1]->deadline : FRI_NEVER;
 }
 
+/* Their order stays, but for those that come to the end of time. */
+void fri_timers_shift(struct fri_timers *ts, fri_time by)
+{
+    for (size_t i = 1; i <= ts->count; i++) {
+        fri_time *at = &ts->heap[i]->deadline;
+
+        *at = *at > FRI_NEVER - by ? FRI_NEVER : *at + by;
+    }
+}
+
 void fri_timers_free(struct fri_timers *ts)
 {
     fri_free(ts->memory, ts->heap);

@@ -33,6 +33,9 @@ void fri_timer_stop(struct fri_timers *timers, struct fri_timer *timer);
 
 /* Fires what is due; the next deadline, or FRI_NEVER. */
 fri_time fri_timers_run(struct fri_timers *timers, fri_time now);
+
+/* All deadlines come so much later. */
+void fri_timers_shift(struct fri_timers *timers, fri_time by);
 void fri_timers_free(struct fri_timers *timers);
 
 #endif

@@ -1,5 +1,6 @@
 #include "core/wait.h"
 
+#include "core/deadlock.h"
 #include "core/engine.h"
 
 void fri_waiter_link(struct fri_waiter *w, struct fri_waiter **list)
@@ -54,6 +55,7 @@ static bool enough(const struct fri_set *set)
 static void satisfy(struct fri_set *set)
 {
     set->armed = false;
+    fri_wait_end(&set->engine->sched, &set->wait);
     fri_timer_stop(&set->engine->sched.timers, &set->timer);
     atomic_store_explicit(&set->satisfied, true, memory_order_release);
     set->wake(set);
@@ -86,6 +88,18 @@ static void expire(struct fri_timer *timer, fri_time now)
     (void)now;
     set->timed_out = true;
     satisfy(set);
+}
+
+void fri_set_raise(struct fri_set *set, struct fri_error *error)
+{
+    set->raised = true;
+    set->error = error;
+    satisfy(set);
+}
+
+bool fri_waiter_of_set(const struct fri_waiter *w)
+{
+    return w->fire == fire;
 }
 
 static struct fri_waiter *merge(struct fri_waiter *a, struct fri_waiter *b)
@@ -201,16 +215,23 @@ struct fri_set *fri_set_open_on(struct frun_engine *e,
     return set;
 }
 
+void fri_set_disarm(struct fri_set *set)
+{
+    set->armed = false;
+    fri_wait_end(&set->engine->sched, &set->wait);
+    fri_timer_stop(&set->engine->sched.timers, &set->timer);
+}
+
 void fri_set_unlink(struct fri_set *set)
 {
     struct frun_engine *e = set->engine;
 
     fri_lock(e);
-    set->armed = false;
-    fri_timer_stop(&e->sched.timers, &set->timer);
+    fri_set_disarm(set);
     for (size_t i = 0; i < set->count; i++)
         fri_waiter_remove(&set->waiters[i]);
     fri_unlock(e);
+    fri_error_free(set->error);
     for (size_t i = 0; i < set->count; i++)
         fri_future_unref(set->waiters[i].future);
 }
@@ -234,7 +255,7 @@ bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
     bool now;
 
     fri_lock(e);
-    fri_timer_stop(&e->sched.timers, &set->timer);
+    fri_set_disarm(set);
     set->want = left;
     set->want_failure = failure;
     set->wake = wake;
@@ -248,6 +269,12 @@ bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
             fri_engine_timer(e, &set->timer, deadline);
     }
     set->armed = !now;
+    if (set->armed && set->wait.holder) {
+        set->wait.can = fri_set_can;
+        set->wait.lane = fri_set_lane;
+        set->wait.odd = set->lane != NULL;
+        fri_wait_begin(&e->sched, &set->wait, deadline != FRI_NEVER);
+    }
     if (now)
         atomic_store_explicit(&set->satisfied, true, memory_order_relaxed);
     fri_unlock(e);

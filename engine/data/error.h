@@ -38,6 +38,8 @@ struct fri_error {
     frun_error public;
     atomic_uint refs;
     atomic_bool looked; /* somebody saw it, or what it is the cause of */
+    uint64_t home; /* in a worker process: the number of the request whose
+                      answer it came with, 0: none */
     const struct fri_memory *memory;
     char *message, *traceback, *task, *pool;
     struct fri_error *cause;

@@ -16,7 +16,9 @@
  * like begin with one. */
 struct fri_handle {
     atomic_uint refs;
-    uint32_t kind; /* enum fri_handle_kind */
+    uint32_t kind : 8;    /* enum fri_handle_kind */
+    uint32_t remote : 24; /* in a worker process: its number in the engine's
+                             process, from 1; 0: it has none */
     void (*free)(struct fri_handle *handle); /* the last one has gone */
 };
 
@@ -29,7 +31,8 @@ enum fri_handle_kind {
     FRI_HANDLE_DICT,
     FRI_HANDLE_LOCK,
     FRI_HANDLE_ARRAY,
-    FRI_HANDLE_SHARE
+    FRI_HANDLE_SHARE,
+    FRI_HANDLE_KINDS /* one more than the last */
 };
 
 static inline void fri_handle_ref(struct fri_handle *h)
@@ -49,6 +52,7 @@ struct fri_message {
     size_t length;
     const struct fri_memory *memory;
     struct fri_handle **handles; /* inside the block, after the bytes */
+    size_t mapped; /* bytes of a mapping that it stands in; 0: allocated */
     uint8_t data[];
 };
 
@@ -56,6 +60,15 @@ struct fri_message {
  * of memory (no reference is taken then). */
 struct fri_message *fri_message_new(const struct fri_memory *m,
                                     const void *bytes, size_t length,
+                                    struct fri_handle *const *handles,
+                                    uint32_t handle_count);
+
+/* What another process has written into a file of memory, FRI_MESSAGE_ROOM
+ * bytes from its beginning; the descriptor stays the caller's.  NULL: errno,
+ * ENOMEM or EINVAL: it is not sealed, or of another size. */
+enum { FRI_MESSAGE_ROOM = 64 };
+struct fri_message *fri_message_map(const struct fri_memory *m, int fd,
+                                    size_t length,
                                     struct fri_handle *const *handles,
                                     uint32_t handle_count);
 

@@ -1,0 +1,37 @@
+/*
+ * function.h - a function of the script language as it was when it was handed
+ * out: bytes that only the script layer reads.
+ *
+ * Immutable and counted; equal encodings in one engine are one fri_function.
+ */
+#ifndef FRI_FUNCTION_H
+#define FRI_FUNCTION_H
+
+#include "data/message.h"
+
+#include <stdbool.h>
+
+struct fri_function {
+    atomic_uint refs;
+    uint64_t id;                 /* key of the workers' caches, never reused */
+    struct fri_message *message; /* one value: the function */
+    char name[48];               /* "crash.lua:12" */
+    bool random;                 /* may reach math.random, load or require */
+    _Atomic uint32_t item_ns;    /* mean time of a call, 0: not known */
+};
+
+/* One reference, the caller's; takes one of the message.  NULL: no memory. */
+struct fri_function *fri_function_new(struct fri_message *message);
+void fri_function_free(struct fri_function *f); /* drops a reference */
+
+/* fri_function_free for a spec. */
+void fri_function_drop(void *function);
+
+static inline struct fri_function *fri_function_ref(struct fri_function *f)
+{
+    if (f)
+        atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+#endif
