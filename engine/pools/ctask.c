@@ -39,10 +39,12 @@ static void run_items(struct frun_task *task, struct fri_slice *slice,
     uint64_t i;
 
     for (i = slice->first; i < slice->end; i++) {
+        uint64_t at = i - r->origin;
+
         if (atomic_load_explicit(&r->stop, memory_order_relaxed))
             break;
-        if (fri_ctask_call(task, fn, frun_value_at(r->list, i), &r->results[i],
-                           &ran->failure)
+        if (fri_ctask_call(task, fn, frun_value_at(r->list, at),
+                           &r->results[at], &ran->failure)
             == FRUN_OK)
             continue;
         ran->failed = true;
@@ -64,17 +66,18 @@ void fri_ctask_run(struct fri_worker *worker, struct fri_slice *slice,
                    struct fri_ran *ran)
 {
     const struct fri_spec *spec = slice->task->spec;
+    const frun_value *argument = argument_of(slice->task);
     struct frun_task task;
     frun_value *result;
     struct fri_error *error = NULL;
 
-    (void)worker;
+    fri_worker_enter(worker);
     task.future = slice->task;
     task.user = spec->user;
     if (slice->task->counted) {
         run_items(&task, slice, ran);
-    } else if (fri_ctask_call(&task, spec->function, argument_of(slice->task),
-                              &result, &error)
+    } else if (fri_ctask_call(&task, spec->function, argument, &result,
+                              &error)
                == FRUN_OK) {
         ran->outcome.holds = result ? FRI_VALUE : FRI_NOTHING;
         ran->outcome.value = result;

@@ -7,7 +7,7 @@
  * and it is closed or held by nobody; then its workers leave, and whoever
  * comes first, its closer or the service thread, frees them.
  */
-#include "pools/pool.h"
+#include "pools/threads.h"
 
 #include <stdio.h>
 
@@ -67,12 +67,31 @@ bool fri_pool_over(const frun_pool *pool)
            && (pool->closing || atomic_load(&pool->handle.refs) == 0);
 }
 
+size_t fri_lane_worth(const struct fri_lane *lane)
+{
+    struct frun_future *best = fri_lane_best(lane);
+    uint64_t items = atomic_load_explicit(&lane->ready, memory_order_relaxed);
+    uint64_t ns = lane->task_ns, n;
+
+    if (best && best->holds == FRI_RANGE) {
+        const struct fri_range *r = best->data.range;
+
+        items = r->count - r->next + r->back_count;
+        ns = r->item_ns;
+    }
+    if (ns == 0 || items == 0 || items > UINT64_MAX / ns)
+        return items;
+    n = items * ns / FRI_WAKE_NS + 1;
+    return n < items ? n : items;
+}
+
 static const struct fri_pools_ops pools_ops;
 
 /* ---- opening ---------------------------------------------------------- */
 
 static const struct fri_pool_ops *kinds[] = {
     [FRUN_THREADS] = &fri_threads_ops,
+    [FRUN_FORKS] = &fri_forks_ops,
 };
 
 static const struct fri_pool_ops *kind_ops(frun_kind kind)
@@ -82,8 +101,8 @@ static const struct fri_pool_ops *kind_ops(frun_kind kind)
     return i < sizeof kinds / sizeof *kinds ? kinds[i] : NULL;
 }
 
-static frun_pool *pool_new(frun_engine *e, const struct fri_pool_ops *ops,
-                           const frun_pool_options *o)
+frun_pool *fri_pool_new(frun_engine *e, const struct fri_pool_ops *ops,
+                        const frun_pool_options *o)
 {
     frun_pool *pool = fri_alloc_zero(&e->memory, sizeof *pool);
     char name[32];
@@ -156,6 +175,12 @@ static frun_status open_kind(frun_pool *pool)
     return FRUN_OK;
 }
 
+void fri_pools_attach(frun_engine *e)
+{
+    if (!e->pools_ops)
+        e->pools_ops = &pools_ops;
+}
+
 frun_status fri_pool_open(frun_engine *e, frun_kind kind,
                           const frun_pool_options *options, void *init,
                           void (*init_free)(void *), frun_pool **pool)
@@ -167,14 +192,13 @@ frun_status fri_pool_open(frun_engine *e, frun_kind kind,
     frun_pool *new = NULL;
 
     *pool = NULL;
-    if (!e->pools_ops)
-        e->pools_ops = &pools_ops;
+    fri_pools_attach(e);
     if (status == FRUN_OK)
         status = fri_service_start(e);
     if (status != FRUN_OK)
         goto fail;
     fri_lock(e);
-    new = pool_new(e, ops, o);
+    new = fri_pool_new(e, ops, o);
     fri_unlock(e);
     if (!new) {
         status = fri_fail(e, FRUN_ENOMEM, "out of memory");
@@ -219,6 +243,7 @@ bool fri_pool_drain(frun_pool *pool, fri_time deadline)
     bool idle;
 
     fri_set_init(&set, e, &waiter, 1);
+    set.lane = &pool->lane;
     fri_lock(e);
     idle = pool->lane.unfinished == 0;
     if (!idle)
@@ -302,6 +327,13 @@ static bool watch(frun_engine *e)
     return more;
 }
 
+static void waits(frun_engine *e, bool look)
+{
+    for (frun_pool *pool = e->pools; pool; pool = pool->next)
+        if (!pool->gone && pool->ops->waits)
+            pool->ops->waits(pool, look);
+}
+
 static void hurry(frun_engine *e)
 {
     e->put_off = false;
@@ -338,11 +370,18 @@ static void close_all(frun_engine *e)
         fri_pool_join(pool);
         pool_unref(pool);
     }
+    fri_signal_close(e);
 }
 
 static const struct fri_pools_ops pools_ops = {
     .reap = reap,
     .watch = watch,
     .hurry = hurry,
+    .waits = waits,
+    .look = fri_forks_look,
+    .sleep = fri_forks_sleep,
+    .owner_looks = fri_forks_owner_looks,
+    .owner_leaves = fri_forks_owner_leaves,
     .close = close_all,
+    .end = fri_forks_close,
 };

@@ -23,6 +23,16 @@ enum {
 
 /* ---- starting and waking ---------------------------------------------- */
 
+static void init_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 static struct fri_thread *thread_new(struct fri_threads *ts)
 {
     const struct fri_memory *m = &ts->pool->engine->memory;
@@ -38,8 +48,15 @@ static struct fri_thread *thread_new(struct fri_threads *ts)
     t->worker.pool = ts->pool;
     t->worker.index = ts->started + 1;
     t->resumed_end = &t->resumed;
-    pthread_cond_init(&t->cond, NULL);
+    init_cond(&t->cond);
     return t;
+}
+
+void fri_thread_free(struct fri_thread *t)
+{
+    fri_error_free(t->worker.error);
+    pthread_cond_destroy(&t->cond);
+    fri_free(&t->worker.pool->engine->memory, t->block);
 }
 
 static void on_its_way(struct fri_thread *t)
@@ -55,8 +72,7 @@ static bool start_thread(struct fri_threads *ts)
     struct fri_thread *t = ts->started < MOST ? thread_new(ts) : NULL;
 
     if (t && fri_thread_start(&t->id, STACK, fri_thread_work, t) != 0) {
-        pthread_cond_destroy(&t->cond);
-        fri_free(&ts->pool->engine->memory, t->block);
+        fri_thread_free(t);
         t = NULL;
     }
     if (!t)
@@ -91,25 +107,6 @@ static void no_thread(struct fri_threads *ts)
                        fri_error_format(&pool->engine->memory, FRUN_ERESOURCE,
                                         "%s: no thread could be started",
                                         pool->name));
-}
-
-/* How many workers the queue is worth, by what its tasks take (rule 1). */
-static size_t worth(const struct fri_lane *lane)
-{
-    struct frun_future *best = fri_lane_best(lane);
-    uint64_t items = atomic_load_explicit(&lane->ready, memory_order_relaxed);
-    uint64_t ns = lane->task_ns, n;
-
-    if (best && best->holds == FRI_RANGE) {
-        const struct fri_range *r = best->data.range;
-
-        items = r->count - r->next + r->back_count;
-        ns = r->item_ns;
-    }
-    if (ns == 0 || items == 0 || items > UINT64_MAX / ns)
-        return items;
-    n = items * ns / FRI_WAKE_NS + 1;
-    return n < items ? n : items;
 }
 
 static bool is_short(const struct fri_lane *lane)
@@ -150,7 +147,7 @@ void fri_threads_call(struct fri_threads *ts, bool now)
 {
     const struct fri_lane *lane = &ts->pool->lane;
     frun_engine *e = ts->pool->engine;
-    size_t coming = ts->called + ts->spinning, want = worth(lane);
+    size_t coming = ts->called + ts->spinning, want = fri_lane_worth(lane);
     unsigned most = ts->pool->workers + ts->blocked;
 
     if (want > coming && is_short(lane)) {
@@ -204,7 +201,14 @@ void fri_worker_resume(struct fri_resumable *r)
     struct fri_thread *t = fri_thread_of(r->worker);
     struct fri_threads *ts = t->threads;
 
+    if (r->worker->ops) {
+        r->worker->ops->resume(r);
+        return;
+    }
+    if (t->lost || r->kept)
+        return; /* it came to wait while it should have ended */
     r->next = NULL;
+    r->queued = true;
     *t->resumed_end = r;
     t->resumed_end = &r->next;
     ts->resumed++;
@@ -217,17 +221,21 @@ void fri_worker_block(struct fri_worker *worker)
 {
     struct fri_thread *t = fri_thread_of(worker);
     struct fri_threads *ts = t->threads;
-    frun_engine *e = ts->pool->engine;
+    frun_engine *e = worker->pool->engine;
 
+    if (worker->ops)
+        return;
     fri_lock(e);
-    fri_thread_set_stuck(t, false);
-    t->blocked = true;
-    ts->blocked++;
-    e->busy--;
-    fri_hand_publish(t);
-    fri_hand_reclaim(t);
-    fri_threads_call(ts, true);
-    fri_threads_call_resumed(ts);
+    if (!t->lost) {
+        fri_thread_set_stuck(t, false);
+        t->blocked = true;
+        ts->blocked++;
+        e->busy--;
+        fri_hand_publish(t);
+        fri_hand_reclaim(t);
+        fri_threads_call(ts, true);
+        fri_threads_call_resumed(ts);
+    }
     fri_unlock(e);
 }
 
@@ -235,13 +243,60 @@ void fri_worker_unblock(struct fri_worker *worker)
 {
     struct fri_thread *t = fri_thread_of(worker);
     struct fri_threads *ts = t->threads;
-    frun_engine *e = ts->pool->engine;
+    frun_engine *e = worker->pool->engine;
 
+    if (worker->ops)
+        return;
     fri_lock(e);
-    t->blocked = false;
-    ts->blocked--;
-    e->busy++;
+    if (t->blocked) { /* not if it was given up meanwhile */
+        t->blocked = false;
+        ts->blocked--;
+        e->busy++;
+    }
     fri_unlock(e);
+}
+
+void fri_worker_wake(struct fri_set *set)
+{
+    struct fri_worker *worker = set->user;
+
+    if (!worker->ops) /* others look at the set */
+        pthread_cond_signal(&fri_thread_of(worker)->cond);
+}
+
+static bool waits_on(const struct fri_worker *worker, struct fri_set *set)
+{
+    return !worker->raised && !(set && atomic_load(&set->satisfied));
+}
+
+bool fri_worker_wait(struct fri_worker *worker, struct fri_set *set,
+                     fri_time deadline)
+{
+    struct fri_thread *t = fri_thread_of(worker);
+    frun_engine *e = t->worker.pool->engine;
+    struct timespec until = { .tv_sec = (time_t)(deadline / FRI_SECOND),
+                              .tv_nsec = (long)(deadline % FRI_SECOND) };
+    bool raised;
+
+    if (worker->ops)
+        return worker->ops->wait(worker, set, deadline);
+    fri_lock(e);
+    worker->set = set;
+    worker->waiting = true;
+    worker->raised = false;
+    fri_run_block(t);
+    while (waits_on(worker, set) && fri_now() < deadline)
+        if (deadline == FRI_NEVER)
+            pthread_cond_wait(&t->cond, &e->lock);
+        else
+            pthread_cond_timedwait(&t->cond, &e->lock, &until);
+    worker->waiting = false;
+    worker->set = NULL;
+    if (set)
+        fri_set_disarm(set);
+    raised = worker->raised;
+    fri_unlock(e);
+    return raised;
 }
 
 /* ---- watching --------------------------------------------------------- */
@@ -303,6 +358,11 @@ static frun_status threads_open(frun_pool *pool)
         return fri_fail(pool->engine, FRUN_ENOMEM, "out of memory");
     ts->pool = pool;
     pool->state = ts;
+    if (pool->engine->runner) {
+        fri_lock(pool->engine);
+        fri_signal_open(pool->engine);
+        fri_unlock(pool->engine);
+    }
     return FRUN_OK;
 }
 
@@ -319,17 +379,18 @@ static void threads_end(frun_pool *pool)
 
 static void threads_free(frun_pool *pool)
 {
-    const struct fri_memory *m = &pool->engine->memory;
     struct fri_threads *ts = pool->state;
     struct fri_thread *t;
 
     while ((t = ts->all) != NULL) {
         ts->all = t->next;
         pthread_join(t->id, NULL);
-        pthread_cond_destroy(&t->cond);
-        fri_free(m, t->block);
+        fri_lock(pool->engine);
+        fri_timer_stop(&pool->engine->sched.timers, &t->run.timer);
+        fri_unlock(pool->engine);
+        fri_thread_free(t);
     }
-    fri_free(m, ts);
+    fri_free(&pool->engine->memory, ts);
     pool->state = NULL;
 }
 
@@ -346,6 +407,7 @@ static uint64_t threads_running(const frun_pool *pool)
 static const struct fri_lane_hooks hooks = {
     .ready = threads_ready,
     .idle = fri_lane_idle,
+    .stop = fri_threads_stop,
     .hold = fri_lane_hold,
     .release = fri_lane_release,
 };

@@ -12,10 +12,11 @@
 
 #include "pools/pool.h"
 
+#include <signal.h>
+
 enum {
     FRI_BATCH = 32,        /* the lock then costs below 10 ns a task */
     FRI_SHORT_NS = 5000,   /* tasks that are over at once */
-    FRI_WAKE_NS = 20000,   /* less work than this is not worth a wake */
     FRI_LONG_NS = 50000    /* a task that takes longer is taken alone */
 };
 
@@ -26,6 +27,7 @@ struct fri_done {
     struct fri_ran ran;
     fri_time began, ended;
     fri_time cpu; /* of its thread; 0: not measured */
+    uint64_t run; /* its number, see stop.c */
     bool begun, resumed;
 };
 
@@ -54,6 +56,21 @@ struct fri_thread {
     bool woken, busy, called, stuck, blocked;
     struct fri_spinner spinner;
     struct fri_near near; /* its own */
+    struct fri_run {
+        _Atomic(struct frun_future *) task; /* what runs */
+        _Atomic uint64_t number; /* of this run; 0: none; or one of stop.c */
+        _Atomic uint64_t wanted;     /* the run that is to stop */
+        _Atomic(frun_status) why;
+        atomic_bool always;          /* raise again and again */
+        atomic_uint entered;         /* orders what it read before it is lost */
+        uint64_t count;              /* its own: how many there were */
+        volatile sig_atomic_t hit;   /* its own: a signal came */
+        struct fri_timer timer;      /* lock */
+        fri_time since;              /* lock: when it was told to stop */
+    } run;
+    bool lost; /* lock: given up; see fri_thread_end_lost */
+    struct frun_future *kept;  /* of a lost one: its task ... */
+    struct fri_data arguments; /* ... and what that was called with */
     _Atomic uint64_t begun, ended; /* tasks; no lock */
     struct fri_hand hand;
 };
@@ -65,6 +82,7 @@ struct fri_threads {
     unsigned active, blocked, stuck, spinning, called;
     unsigned resumed;   /* suspended tasks that can go on */
     unsigned suspended; /* tasks that wait, and have yielded */
+    struct fri_resumable *waiting; /* these */
     atomic_uint signal; /* spinners look at it */
     bool failed;        /* a thread could not be started: make do */
 };
@@ -90,14 +108,70 @@ void fri_threads_call(struct fri_threads *ts, bool now);
 /* Calls workers that sleep and have something to resume. */
 void fri_threads_call_resumed(struct fri_threads *ts);
 
+void fri_thread_free(struct fri_thread *t);
+
 /* worker.c: the thread's function; `user` is a fri_thread. */
 void *fri_thread_work(void *user);
 
-/* Hands over what has been finished, and takes back what was not begun. */
+/* hand.c: hands over what has been finished, and takes back what was not
+ * begun. */
+void fri_hand_publish_one(struct fri_thread *t, struct fri_done *d);
 void fri_hand_publish(struct fri_thread *t);
 void fri_hand_reclaim(struct fri_thread *t);
 
 void fri_thread_set_stuck(struct fri_thread *t, bool stuck);
+
+/* ---- stop.c ----------------------------------------------------------- */
+
+#define FRI_LOST UINT64_MAX
+#define FRI_SUSPENDS (UINT64_MAX - 1) /* claimed, and not published yet */
+
+/* hooks->stop of threads. */
+bool fri_threads_stop(struct fri_lane *lane, struct frun_future *task,
+                      frun_status why);
+
+/* No lock: a run of the task begins, before fri_task_begin; and ends, false:
+ * the thread was given up. */
+uint64_t fri_run_begin(struct fri_thread *t, struct frun_future *task);
+bool fri_run_end(struct fri_thread *t);
+
+/* Of what is suspended: it has come to wait, in that run; it goes on. */
+void fri_run_suspend(struct fri_thread *t, struct fri_resumable *r,
+                     uint64_t run);
+void fri_run_resume(struct fri_thread *t, struct fri_resumable *r);
+
+/* No lock: what went on was an orphan (r->kept), which is undone now. */
+void fri_run_orphan(struct fri_thread *t, struct fri_resumable *r);
+
+/* Lock held, on the thread itself: its task blocks. */
+void fri_run_block(struct fri_thread *t);
+
+/* The signal has come, on the thread itself. */
+void fri_run_signal(struct fri_thread *t);
+
+/* Lock held, for stop.c and lost.c: the run has until GRACE from now; the
+ * signal; r waits no more; what was stopped ends, though it has not come
+ * back. */
+void fri_run_timer(struct fri_thread *t, fri_time now);
+void fri_run_interrupt(struct fri_thread *t, bool always);
+void fri_run_unlink(struct fri_resumable *r);
+void fri_run_finish_without(const struct fri_slice *slice, frun_status why,
+                            fri_time now);
+
+/* Lock held, by the timer of its run. */
+void fri_thread_give_up(struct fri_thread *t, fri_time now);
+
+/* No lock, on the thread itself, which was given up and has come back. */
+void fri_thread_end_lost(struct fri_thread *t);
+
+/* ---- signal.c --------------------------------------------------------- */
+
+/* Lock held: sees to it that the engine has a signal, or none can be had. */
+void fri_signal_open(frun_engine *e);
+void fri_signal_close(frun_engine *e);
+
+/* This thread is t: it takes signals from now. */
+void fri_signal_take(struct fri_thread *t);
 
 static inline uint32_t fri_hand_next(uint32_t span)
 {

@@ -32,100 +32,7 @@ static frun_engine *engine_of(const struct fri_thread *t)
     return t->worker.pool->engine;
 }
 
-/* ---- the hand --------------------------------------------------------- */
-
-static void measure(struct fri_lane *lane, fri_time took)
-{
-    uint64_t ns = took > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint64_t)took + 1;
-    uint64_t mean = lane->task_ns;
-
-    lane->task_ns = (uint32_t)(mean ? (7 * mean + ns) / 8 : ns);
-}
-
-/* Its results could not be kept: then none of the slice counts as done. */
-static void lose(struct fri_done *d)
-{
-    d->slice.end = d->slice.first;
-    d->ran.failed = true;
-}
-
-static void finish_range(struct fri_done *d)
-{
-    struct fri_range *r = d->slice.task->data.range;
-    struct fri_slice rest = { d->slice.task, d->slice.end, d->end };
-
-    if (!d->resumed)
-        fri_range_measure(r, d->slice.end - d->slice.first,
-                          d->ended - d->began);
-    if (d->ran.outcome.holds == FRI_MESSAGE
-        && !fri_range_keep(r, d->slice.first, d->slice.end,
-                           d->ran.outcome.message))
-        lose(d);
-    if (!d->ran.failed)
-        fri_sched_give_back(&rest);
-    fri_sched_finish_slice(&d->slice, d->ran.failed, d->ran.failure, d->ended);
-}
-
-/* What is not measured counts as computing all the time. */
-static void keep_cpu(const struct fri_done *d)
-{
-    struct fri_extra *x = d->cpu > 0 ? fri_task_extra(d->slice.task) : NULL;
-
-    if (x)
-        x->cpu = fri_seconds(d->cpu) + (d->resumed ? x->cpu : 0);
-}
-
-static void publish_one(struct fri_thread *t, struct fri_done *d)
-{
-    if (d->begun && !d->slice.task->counted)
-        keep_cpu(d);
-    if (!d->begun) {
-        fri_sched_return(d->slice.task);
-    } else if (d->ran.suspended) {
-        struct fri_slice rest = { d->slice.task, d->slice.end, d->end };
-
-        t->threads->suspended++;
-        if (d->slice.task->counted)
-            fri_sched_give_back(&rest);
-    } else if (d->slice.task->counted) {
-        finish_range(d);
-    } else {
-        if (!d->resumed)
-            measure(&t->worker.pool->lane, d->ended - d->began);
-        fri_sched_finish(d->slice.task, &d->ran.outcome, d->ended);
-    }
-}
-
-void fri_hand_publish(struct fri_thread *t)
-{
-    struct fri_hand *h = &t->hand;
-    unsigned finished = atomic_load_explicit(&h->finished,
-                                             memory_order_acquire);
-
-    while (h->published < finished)
-        publish_one(t, &h->done[h->published++]);
-}
-
-void fri_hand_reclaim(struct fri_thread *t)
-{
-    struct fri_hand *h = &t->hand;
-    uint32_t span = atomic_load(&h->span), next;
-
-    do {
-        next = fri_hand_next(span);
-    } while (!atomic_compare_exchange_weak(&h->span, &span, next | next << 16));
-    for (uint32_t i = next; i < fri_hand_end(span); i++) {
-        const struct fri_slice *s = &h->slices[i];
-        struct fri_slice none = { s->task, s->first, s->first };
-
-        if (!s->task->counted) {
-            fri_sched_return(s->task);
-            continue;
-        }
-        fri_sched_give_back(s);
-        fri_sched_finish_slice(&none, false, NULL, fri_now());
-    }
-}
+/* ---- running ---------------------------------------------------------- */
 
 /* No lock. */
 static bool take_next(struct fri_hand *h, uint32_t *i)
@@ -141,8 +48,6 @@ static bool take_next(struct fri_hand *h, uint32_t *i)
         memory_order_relaxed));
     return true;
 }
-
-/* ---- running ---------------------------------------------------------- */
 
 /* Only its own thread counts. */
 static void count(_Atomic uint64_t *n)
@@ -171,6 +76,17 @@ static void tell_started(struct fri_thread *t, struct frun_future *task,
     fri_unlock(e);
 }
 
+static bool begin_attempt(struct fri_thread *t, const struct fri_done *d)
+{
+    frun_engine *e = engine_of(t);
+    bool begun;
+
+    fri_lock(e);
+    begun = fri_attempt_begin(d->slice.task, d->began);
+    fri_unlock(e);
+    return begun;
+}
+
 static void execute(struct fri_thread *t, struct fri_done *d)
 {
     frun_engine *e = engine_of(t);
@@ -180,7 +96,11 @@ static void execute(struct fri_thread *t, struct fri_done *d)
         tell_started(t, task, d->began);
     count(&t->begun);
     t->worker.task = task;
-    if (task->spec->function)
+    if (task->counted && atomic_load(&task->data.range->stop))
+        d->slice.end = d->slice.first; /* it ended before we had begun */
+    else if (task->spec->timeout > 0 && !begin_attempt(t, d))
+        d->ran.outcome = (struct fri_data){ .holds = FRI_ERROR };
+    else if (task->spec->function)
         fri_ctask_run(&t->worker, &d->slice, &d->ran);
     else
         e->runner->run(t->worker.state, &d->slice, &d->ran);
@@ -197,7 +117,8 @@ static fri_time thread_cpu(void)
     return (fri_time)t.tv_sec * FRI_SECOND + t.tv_nsec;
 }
 
-static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
+/* False: the thread was given up, and what is in the hand is not its own. */
+static bool run(struct fri_thread *t, uint32_t i, fri_time now)
 {
     struct fri_hand *h = &t->hand;
     struct fri_done *d = &h->done[i];
@@ -208,6 +129,7 @@ static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
     d->end = d->slice.end;
     d->began = d->ended = now;
     d->resumed = false;
+    d->run = fri_run_begin(t, d->slice.task);
     d->begun = fri_task_begin(d->slice.task, t->worker.index, now);
     if (d->begun) {
         memset(&d->ran, 0, sizeof d->ran);
@@ -215,8 +137,10 @@ static fri_time run(struct fri_thread *t, uint32_t i, fri_time now)
         d->cpu = h->timed ? thread_cpu() - cpu : 0;
         d->ended = fri_now_near(&t->near);
     }
+    if (!fri_run_end(t))
+        return false;
     atomic_store_explicit(&h->finished, i + 1, memory_order_release);
-    return d->ended;
+    return true;
 }
 
 static void start_hand(struct fri_hand *h, size_t n, fri_time now)
@@ -233,6 +157,12 @@ static bool is_worth_timing(const struct fri_lane *lane)
     return lane->task_ns == 0 || lane->task_ns > PUBLISH_NS;
 }
 
+/* That is told at once: until then it can neither go on nor be stopped. */
+static bool has_suspended(const struct fri_done *d)
+{
+    return d->begun && d->ran.suspended;
+}
+
 /* Lock held on the way in and out. */
 static void run_batch(struct fri_thread *t, size_t n)
 {
@@ -246,8 +176,11 @@ static void run_batch(struct fri_thread *t, size_t n)
         fri_engine_watch(e);
     fri_unlock(e);
     while (take_next(&t->hand, &i)) {
-        now = run(t, i, now);
-        if (now - last < PUBLISH_NS || i + 1 == n)
+        if (!run(t, i, now))
+            break;
+        now = t->hand.done[i].ended;
+        if (!has_suspended(&t->hand.done[i])
+            && (now - last < PUBLISH_NS || i + 1 == n))
             continue;
         fri_lock(e);
         fri_hand_publish(t);
@@ -255,7 +188,8 @@ static void run_batch(struct fri_thread *t, size_t n)
         last = now;
     }
     fri_lock(e);
-    fri_hand_publish(t);
+    if (!t->lost)
+        fri_hand_publish(t);
 }
 
 static void run_resumed(struct fri_thread *t)
@@ -264,6 +198,7 @@ static void run_resumed(struct fri_thread *t)
     struct fri_resumable *r = t->resumed;
     struct fri_done *d = &t->hand.done[0];
     fri_time cpu;
+    bool ours = false;
 
     t->resumed = r->next;
     if (!t->resumed)
@@ -274,6 +209,8 @@ static void run_resumed(struct fri_thread *t)
                             .resumed = true, .began = fri_now() };
     cpu = thread_cpu();
     start_hand(&t->hand, 0, d->began);
+    d->run = fri_run_begin(t, d->slice.task);
+    fri_run_resume(t, r);
     fri_unlock(e);
     t->worker.task = d->slice.task;
     e->runner->resume(t->worker.state, r, &d->slice, &d->ran);
@@ -283,8 +220,13 @@ static void run_resumed(struct fri_thread *t)
     d->cpu = thread_cpu() - cpu;
     d->end = d->slice.end; /* the rest was given back when it yielded */
     d->ended = fri_now();
+    if (r->kept)
+        fri_run_orphan(t, r);
+    else
+        ours = fri_run_end(t);
     fri_lock(e);
-    publish_one(t, d);
+    if (ours)
+        fri_hand_publish_one(t, d);
 }
 
 /* ---- waiting for work ------------------------------------------------- */
@@ -427,7 +369,7 @@ static bool next(struct fri_thread *t)
     if (t->resumed) {
         set_busy(t, true);
         run_resumed(t);
-        return true;
+        return !t->lost;
     }
     gather(t);
     n = fri_sched_take(lane, batch_size(lane), t->hand.slices);
@@ -435,7 +377,7 @@ static bool next(struct fri_thread *t)
         set_busy(t, true);
         fri_threads_call(t->threads, false);
         run_batch(t, n);
-        return true;
+        return !t->lost;
     }
     if (fri_pool_over(t->worker.pool))
         return false;
@@ -479,10 +421,16 @@ void *fri_thread_work(void *user)
 
     set_name(t);
     prctl(PR_SET_TIMERSLACK, 1UL); /* sleeps end 50 us sooner */
+    fri_signal_take(t);
     open = open_state(t);
     fri_lock(e);
     while (open && next(t))
         ;
+    if (t->lost) {
+        fri_unlock(e);
+        fri_thread_end_lost(t);
+        return NULL;
+    }
     /* A worker that could not open has broken the pool: no work is left. */
     arrived(t);
     set_busy(t, false);
