@@ -74,6 +74,8 @@ typedef enum frun_status {
     FRUN_EJOURNAL     /* the journal could not be written or read */
 } frun_status;
 
+/* Where tasks run: on threads; in worker processes, which may die and cost the
+ * task that ran there; as external commands (not in this version). */
 typedef enum frun_kind { FRUN_THREADS, FRUN_FORKS, FRUN_COMMANDS } frun_kind;
 
 typedef enum frun_state {
@@ -124,12 +126,14 @@ typedef struct frun_info {
     double submitted, started, finished; /* < 0: not yet */
     double seconds;                      /* of the last attempt */
     double cpu;
-    int64_t memory; /* bytes at the peak, 0 when not measured */
+    int64_t memory; /* FRUN_FORKS: the worker's peak in bytes, 0 when not
+                       measured */
 } frun_info;
 
 typedef struct frun_stats {
     size_t size;
-    uint64_t workers, queued, running;
+    uint64_t workers, queued, running; /* running: those that wait, too */
+    /* crashed: attempts whose worker died; lost: threads that were given up */
     uint64_t done, failed, cancelled, retried, crashed, lost;
 } frun_stats;
 
@@ -156,7 +160,13 @@ typedef struct frun_engine_options {
     void (*output)(void *user, int stream, const char *bytes, size_t length);
     void *output_user;
     uint64_t seed;
+    /* FRUN_FORKS: an installed flowrun, run as the parent of the workers where
+     * the process cannot be copied, since it has other threads when the engine
+     * is opened.  Such workers have none of the host's C functions.  NULL:
+     * pools of processes are refused there (ERESOURCE). */
     const char *worker_path;
+    /* By which threads interrupt Lua tasks.  0: the first from SIGRTMIN+3 whose
+     * disposition is default; < 0: none, then what runs is given up instead. */
     int interrupt_signal;
 } frun_engine_options;
 
@@ -164,14 +174,17 @@ typedef struct frun_pool_options {
     size_t size;
     int workers; /* 1 to 1024; 0: usable CPUs by affinity and cgroup */
     const char *name;
-    int max_tasks;
+    int max_tasks; /* FRUN_FORKS: a worker is replaced after so many */
 } frun_pool_options;
 
 /* What is asked of a task beyond its argument. */
 typedef struct frun_policy {
     size_t size;
-    double timeout;  /* seconds an attempt may run, 0: no end */
-    uint64_t memory; /* bytes an attempt may take, 0: no cap */
+    double timeout;  /* seconds an attempt may run, 0: no end; a C task that
+                        ignores frun_task_cancelled loses its thread; in
+                        FRUN_FORKS its process group is killed */
+    uint64_t memory; /* bytes an attempt in Lua may take, 0: no cap; in
+                        FRUN_FORKS what the process may map, too */
     double backoff;  /* seconds before the second attempt, then doubled */
     int retries;     /* extra attempts */
     unsigned retry_on; /* bits 1u << status; 0: the default kinds */
@@ -181,10 +194,15 @@ typedef struct frun_policy {
     size_t limit_count;
     frun_future *const *after; /* after_count futures that must succeed */
     size_t after_count;
+    /* When the rest of a scatter or map is stopped: "never", or "soon" (what
+     * has not begun is cancelled) or "now" (what runs, too), a comma, and
+     * fail=, success= or done= with a count or a percentage of its tasks:
+     * "soon,fail=30%".  NULL: never; in a map now,fail=1, and with another
+     * one it waits for all before it returns the first failure. */
     const char *halt;
     size_t chunk; /* items of a map handed out together, 0: automatic */
     const char *name;
-    void *user; /* frun_task_user */
+    void *user; /* frun_task_user; FRUN_FORKS: a pointer into the copy */
 } frun_policy;
 
 /* ---- library ---------------------------------------------------------- */
@@ -196,7 +214,9 @@ FRUN_API const char *frun_status_text(frun_status status);
 
 /* ---- engine ----------------------------------------------------------- */
 
-/* Opens an engine; *engine is NULL on failure.  Starts no thread. */
+/* Opens an engine; *engine is NULL on failure.  Starts no thread.  Makes one
+ * process, not a child of the host, from which the workers of FRUN_FORKS come:
+ * a copy of the host as it is now.  It ends with the engine, or the host. */
 FRUN_CHECKED frun_status frun_engine_open(const frun_engine_options *options,
                                           frun_engine **engine);
 
@@ -224,7 +244,8 @@ FRUN_CHECKED frun_status frun_engine_step(frun_engine *engine, double seconds);
 
 /* ---- pools ------------------------------------------------------------ */
 
-/* EINVAL: workers out of range, or a kind that this build does not have. */
+/* EINVAL: workers out of range, or a kind that this build does not have.
+ * ERESOURCE: FRUN_FORKS, and no processes can be started here. */
 FRUN_CHECKED frun_status frun_pool_open(frun_engine *engine, frun_kind kind,
                                         const frun_pool_options *options,
                                         frun_pool **pool);
@@ -233,7 +254,8 @@ FRUN_CHECKED frun_status frun_pool_open(frun_engine *engine, frun_kind kind,
 FRUN_API void frun_pool_close(frun_pool *pool);
 
 /* Hands out one call of fn.  The future is NULL on failure; `future` may be
- * NULL when nobody will ask. */
+ * NULL when nobody will ask.  In FRUN_FORKS fn must have been mapped when the
+ * engine was opened, and sees the host's memory as it was then. */
 FRUN_CHECKED frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
                                           const frun_value *argument,
                                           const frun_policy *policy,
@@ -257,7 +279,8 @@ FRUN_CHECKED frun_status frun_pool_map(frun_pool *pool, frun_function *fn,
 /* Waits until nothing is pending; EUNFINISHED when the seconds ran out. */
 FRUN_CHECKED frun_status frun_pool_drain(frun_pool *pool, double seconds);
 
-/* Cancels all that is pending. */
+/* Cancels all that is pending; what runs is stopped, or, a C function on a
+ * thread, told so. */
 FRUN_API void frun_pool_cancel(frun_pool *pool);
 
 FRUN_CHECKED frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats);
@@ -306,7 +329,7 @@ FRUN_CHECKED frun_status frun_wait(frun_future *const *futures, size_t n,
 FRUN_API frun_status frun_task_fail(frun_task *task, const char *format, ...)
     FRUN_PRINTF(2, 3);
 
-/* Has somebody asked this task to stop? */
+/* Has somebody asked this task to stop, or has its time run out? */
 FRUN_API bool frun_task_cancelled(const frun_task *task);
 
 /* 1, 2, ... */
@@ -318,7 +341,10 @@ FRUN_API void *frun_task_user(const frun_task *task);
 /* ---- limits ----------------------------------------------------------- */
 
 /* A count that tasks hold while they run.  A name (NULL: none) gives the
- * same limit for every open of that name; a different count is EINVAL. */
+ * same limit for every open of that name; a different count is EINVAL.
+ * shared: with all engines of this user on this machine, by a file in
+ * $XDG_STATE_HOME/flowrun or ~/.local/state/flowrun; ERESOURCE: it cannot be
+ * had there, or others hold seats of it with another count. */
 FRUN_CHECKED frun_status frun_limit_open(frun_engine *engine, const char *name,
                                          int count, bool shared,
                                          frun_limit **limit);

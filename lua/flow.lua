@@ -2,11 +2,16 @@
 -- loaded when it is first used. core holds the half in C; what is in core.flow
 -- already is part of the module as it stands.
 local core, flow = ...
-local error, type, next, select, setmetatable =
-   error, type, next, select, setmetatable
+local error, type, next, select, setmetatable, pcall, xpcall =
+   error, type, next, select, setmetatable, pcall, xpcall
 local format = string.format
-local await, now, is_done, values, outcome =
-   core.await, core.now, core.is_done, core.values, core.outcome
+local now, is_done, values, outcome =
+   core.now, core.is_done, core.values, core.outcome
+
+-- A task that is told to stop while it waits is resumed with true.
+local function await(set, left, failure, at)
+   if core.await(set, left, failure, at) then core.raised() end
+end
 
 -- When `seconds` from now is, or nil for never; errors are the caller's.
 local function deadline(seconds, name)
@@ -204,7 +209,13 @@ local pool = {}
 function pool.map(self, fn, t)
    local how, a, keys = core.map(self, fn, t)
    if how == "done" then return a end
-   if how == "futures" then return flow.gather(a) end
+   if how == "futures" then
+      if keys then
+         flow.wait(a)
+         for _, f in next, a do core.look(f) end
+      end
+      return flow.gather(a)
+   end
    local set = core.watch_one(a)
    await(set, 0, false, nil)
    core.close_set(set)
@@ -229,6 +240,79 @@ function pool.close(self)
       core.close_set(set)
    end
    core.join(self)
+end
+
+-- Shared things --------------------------------------------------------------
+
+-- Waits for an operation that could not be done at once: true and what it
+-- gives, or false when time ran out. Whoever stops waiting takes it back: undo
+-- is called of what was done already.
+local function finish(ask, at, undo, self)
+   local set = core.watch_ask(ask)
+   local ok, err = pcall(await, set, 0, false, at)
+   core.close_set(set)
+   if ok then return core.answer(ask) end
+   if core.withdraw(ask) and undo then undo(self) end
+   error(err, 0)
+end
+
+-- What start gives, of an operation without seconds.
+local function value_of(ask, value)
+   if not ask then return value end
+   local _, late = finish(ask)
+   return late
+end
+
+local queue, dict, lock, share = {}, {}, {}, {}
+
+function queue.push(self, value, seconds)
+   local at = deadline(seconds, "push")
+   local ask = core.queue_push(self, value)
+   return not ask or (finish(ask, at))
+end
+
+function queue.pop(self, seconds)
+   local at = deadline(seconds, "pop")
+   local ask, value = core.queue_pop(self)
+   if ask then
+      local ok
+      ok, value = finish(ask, at)
+      if not ok then return nil, "timeout" end
+   end
+   if value == nil then return nil, "closed" end
+   return value
+end
+
+function queue.close(self) value_of(core.queue_close(self)) end
+function queue.count(self) return value_of(core.queue_count(self)) end
+
+function dict.get(self, key) return value_of(core.dict_get(self, key)) end
+function dict.set(self, key, value)
+   value_of(core.dict_set(self, key, value))
+end
+function dict.add(self, key, n) return value_of(core.dict_add(self, key, n)) end
+function dict.table(self) return value_of(core.dict_table(self)) end
+
+local function released(self, ok, ...)
+   value_of(core.lock_release(self))
+   if not ok then error((...), 0) end
+   return ...
+end
+
+function lock.hold(self, fn, ...)
+   if type(fn) ~= "function" then
+      error(format("bad argument #1 to 'hold' (function expected, got %s)",
+         type(fn)), 2)
+   end
+   local ask = core.lock_hold(self)
+   if ask then finish(ask, nil, core.lock_release, self) end
+   return released(self, xpcall(fn, core.note_trace, ...))
+end
+
+function share.get(self)
+   local found, value = core.share_find(self)
+   if found then return value end
+   return core.share_keep(self, value_of(core.share_read(self)))
 end
 
 -- Time ------------------------------------------------------------------------
@@ -286,5 +370,9 @@ local function extend(meta, methods)
 end
 extend(core.future_meta, future)
 extend(core.pool_meta, pool)
+extend(core.queue_meta, queue)
+extend(core.dict_meta, dict)
+extend(core.lock_meta, lock)
+extend(core.share_meta, share)
 core.pool_meta.__close = pool.close
 return flow

@@ -23,9 +23,9 @@ local flow = {}
 ---| "cancelled"   # cancel was asked for and won
 ---| "unsendable"  # a value that cannot travel
 ---| "dependency"  # a task that it waits for failed
----| "resource"    # no worker, no memory, or a need above its limit
+---| "resource"    # no worker, no memory, a cap hit, or a need above its limit
 ---| "unfinished"  # a wait ran out of its own seconds
----| "closed"      # the pool was closed
+---| "closed"      # the pool, or the queue, was closed
 ---| "deadlock"    # waits that can never end
 ---| "journal"     # the journal could not be written or read
 
@@ -48,26 +48,32 @@ local flow = {}
 ---@field name? string
 ---@field init? fun() run once in every worker before its first task
 
+---@class flowrun.ForkOptions: flowrun.PoolOptions
+---@field max_tasks? integer a worker is replaced after so many
+
 ---@class flowrun.Policy
 ---@field name? string|fun(value: any, key: any): string
 ---@field priority? number higher first
 ---@field after? flowrun.Future|table<any, flowrun.Future> must succeed first
 ---@field limit? flowrun.Limit|table<integer|flowrun.Limit, flowrun.Limit|integer>
+---@field timeout? flowrun.Seconds that an attempt may run
+---@field memory? number bytes that an attempt may take
 ---@field retries? integer attempts after the first
 ---@field backoff? flowrun.Seconds before the second attempt, then doubled
 ---@field retry_on? flowrun.ErrorKind|flowrun.ErrorKind[]
 ---@field chunk? integer|"auto" items that map hands out together
+---@field halt? "never"|"soon,fail=1"|"now,fail=1"|string when the rest is stopped: also fail, success or done with a count or N%
 
 ---@class flowrun.Stats
 ---@field workers integer
 ---@field queued integer
----@field running integer
+---@field running integer those that wait, too
 ---@field done integer
 ---@field failed integer
 ---@field cancelled integer
 ---@field retried integer
----@field crashed integer
----@field lost integer
+---@field crashed integer attempts
+---@field lost integer threads that were given up
 
 ---@class flowrun.Info
 ---@field name string
@@ -80,7 +86,7 @@ local flow = {}
 ---@field finished? flowrun.Seconds
 ---@field seconds? flowrun.Seconds
 ---@field cpu? flowrun.Seconds
----@field memory? integer bytes at the peak
+---@field memory? integer forks: bytes at the worker's peak; 0: not measured
 
 ---@class flowrun.Outcome
 ---@field ok boolean
@@ -103,8 +109,13 @@ local pool = {}
 ---@return flowrun.Pool
 function flow.threads(options) end
 
+---A pool of processes.
+---@param options? integer|flowrun.ForkOptions
+---@return flowrun.Pool
+function flow.forks(options) end
+
 ---With an argument a new pool of the default kind, without one the pool here.
----@param options? integer|flowrun.PoolOptions
+---@param options? integer|flowrun.ForkOptions
 ---@return flowrun.Pool
 function flow.pool(options) end
 
@@ -138,7 +149,7 @@ function pool:with(policy) end
 ---@return boolean
 function pool:drain(seconds) end
 
----Cancels what has not begun, and tells what runs.
+---Cancels all that is pending, and stops what runs.
 function pool:cancel() end
 
 ---Drains, then ends the workers.
@@ -157,6 +168,11 @@ function flow.limit(count) end
 ---@param count integer
 ---@return flowrun.Limit
 function flow.limit(name, count) end
+
+---The same in a table; `shared`: with every run of this user on this machine.
+---@param options { [1]: string, [2]: integer, shared?: boolean }
+---@return flowrun.Limit
+function flow.limit(options) end
 
 -- Collecting -----------------------------------------------------------------
 
@@ -243,7 +259,7 @@ function flow.sleep(seconds) end
 function flow.now() end
 
 ---Defaults of the command's options.
----@param options { workers?: integer, pool?: "threads", seed?: integer, timeout?: flowrun.Seconds }
+---@param options { workers?: integer, pool?: "threads"|"forks", seed?: integer, timeout?: flowrun.Seconds, halt?: string }
 function flow.options(options) end
 
 ---Declares the script's own options: name = { default, "what it is" }.
@@ -257,7 +273,7 @@ function flow.args(declarations) end
 ---@return integer
 function flow.attempt() end
 
----Has somebody asked this task to stop?
+---Has somebody asked this task to stop, or has its time run out?
 ---@return boolean
 function flow.cancelled() end
 
@@ -265,6 +281,88 @@ function flow.cancelled() end
 ---@param name string
 ---@return integer?
 function flow.seat(name) end
+
+-- Shared things --------------------------------------------------------------
+
+---First in, first out; the same queue for all that have its handle.
+---@class flowrun.Queue
+local queue = {}
+
+---@param capacity? integer push waits while so many are in it
+---@return flowrun.Queue
+function flow.queue(capacity) end
+
+---@param value any not nil
+---@param seconds? flowrun.Seconds
+---@return boolean pushed false: it was still full
+function queue:push(value, seconds) end
+
+---@param seconds? flowrun.Seconds
+---@return any value nil: see why
+---@return "closed"|"timeout"? why
+function queue:pop(seconds) end
+
+function queue:close() end
+
+---@return integer
+function queue:count() end
+
+---Values under keys; the same dict for all that have its handle.
+---@class flowrun.Dict
+local dict = {}
+
+---@return flowrun.Dict
+function flow.dict() end
+
+---@param key flowrun.Key
+---@return any copy
+function dict:get(key) end
+
+---@param key flowrun.Key
+---@param value any nil removes
+function dict:set(key, value) end
+
+---@param key flowrun.Key
+---@param n number
+---@return number sum
+function dict:add(key, n) end
+
+---@return table<flowrun.Key, any> copy
+function dict:table() end
+
+---@class flowrun.Lock
+local lock = {}
+
+---@return flowrun.Lock
+function flow.lock() end
+
+---Calls fn while the lock is held; gives what it returns.
+---@param fn function
+---@param ... any
+---@return any ...
+function lock:hold(fn, ...) end
+
+---A value that is encoded once.
+---@class flowrun.Share
+local share = {}
+
+---@param value any
+---@return flowrun.Share
+function flow.share(value) end
+
+---The value, which must not be changed.
+---@return any
+function share:get() end
+
+---Numbers in shared memory, from 1.
+---@class flowrun.Array
+---@field [integer] number
+---@operator len: integer
+
+---@param type "f64"|"f32"|"i64"|"i32"|"u8"
+---@param n integer
+---@return flowrun.Array
+function flow.array(type, n) end
 
 -- Cases and data -------------------------------------------------------------
 

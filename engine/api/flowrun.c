@@ -4,6 +4,10 @@
  */
 #include "api/api.h"
 
+#include "pools/home.h"
+#include "pools/spawn.h"
+#include "core/sharing.h"
+
 const char *frun_version(void)
 {
     return FRUN_VERSION;
@@ -11,10 +15,26 @@ const char *frun_version(void)
 
 /* ---- engine ----------------------------------------------------------- */
 
+/* Without one, only pools of forks are refused. */
+static void open_spawner(frun_engine *e)
+{
+    struct fri_spawn_options o = { .work = fri_forked_main,
+                                   .path = e->options.worker_path };
+    int error = 0;
+    struct fri_spawner *s = fri_spawner_open(&e->memory, &o, &error);
+
+    fri_engine_adopt(e, s, error);
+}
+
 frun_status frun_engine_open(const frun_engine_options *options,
                              frun_engine **engine)
 {
-    return engine ? fri_engine_open(options, engine) : FRUN_EINVAL;
+    frun_status status = engine ? fri_engine_open(options, engine)
+                                : FRUN_EINVAL;
+
+    if (status == FRUN_OK)
+        open_spawner(*engine);
+    return status;
 }
 
 void frun_engine_close(frun_engine *engine)
@@ -169,32 +189,27 @@ frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats)
 
 /* ---- limits ----------------------------------------------------------- */
 
-enum { MOST_SEATS = 1000000 };
-
 frun_status frun_limit_open(frun_engine *e, const char *name, int count,
                             bool shared, frun_limit **limit)
 {
     struct fri_limit *l;
-    bool clash;
+    char why[FRI_WHY];
+    frun_status status;
 
     if (limit)
         *limit = NULL;
     if (!e || !limit)
         return FRUN_EINVAL;
-    if (shared)
-        return fri_fail(e, FRUN_EINVAL,
-                        "this build has no limits shared between runs");
-    if (count < 1 || count > MOST_SEATS)
-        return fri_fail(e, FRUN_EINVAL, "count: 1 to %d, not %d", MOST_SEATS,
-                        count);
-    fri_lock(e);
-    l = fri_limit_get(&e->sched, name, (unsigned)count, &clash);
-    fri_unlock(e);
-    if (clash)
-        return fri_fail(e, FRUN_EINVAL, "limit %s is open with another count",
-                        name);
+    if (shared && (!name || !*name))
+        return fri_fail(e, FRUN_EINVAL, "a shared limit needs a name");
+    if (count < 1 || count > FRI_MOST_SEATS)
+        return fri_fail(e, FRUN_EINVAL, "count: 1 to %d, not %d",
+                        FRI_MOST_SEATS, count);
+    status = fri_limit_open(e, name, (unsigned)count, shared, &l, why);
+    if (status != FRUN_OK)
+        return fri_fail(e, status, "%s", why);
     *limit = (frun_limit *)(void *)l;
-    return l ? FRUN_OK : fri_no_memory(e);
+    return FRUN_OK;
 }
 
 void frun_limit_close(frun_limit *limit)

@@ -4,6 +4,8 @@
  */
 #include "api/api.h"
 
+#include "core/halt.h"
+
 /* ---- a range ---------------------------------------------------------- */
 
 static struct fri_range *range_of(const struct fri_call *c,
@@ -140,14 +142,28 @@ static frun_status map_range(const struct fri_call *c, const frun_value *list,
     return status;
 }
 
+/* What halt cancelled has ended in the same moment as the failure. */
+static frun_future *cause_of(frun_future **tasks, size_t n, size_t failed)
+{
+    frun_future *f = tasks[failed];
+
+    for (size_t i = 0; i < n && fri_state(f) == FRI_CANCELLED; i++)
+        if (fri_state(tasks[i]) == FRI_FAILED
+            && tasks[i]->finished <= f->finished)
+            f = tasks[i];
+    return f;
+}
+
+/* The first failure ends it, unless halt says otherwise: then all is waited
+ * for. */
 static frun_status collect(frun_engine *e, frun_future **tasks, size_t n,
-                           frun_value **results)
+                           bool first, frun_value **results)
 {
     size_t failed = n;
     frun_status status
         = frun_wait(tasks, n, FRUN_FIRST_FAILED, -1, &failed);
 
-    if (status != FRUN_OK || failed < n)
+    if (status != FRUN_OK || (failed < n && first))
         cancel_all(e, tasks, n);
     if (status == FRUN_OK && failed < n)
         status = frun_wait(tasks, n, FRUN_ALL, -1, NULL);
@@ -156,9 +172,17 @@ static frun_status collect(frun_engine *e, frun_future **tasks, size_t n,
     if (status != FRUN_OK)
         return fri_no_memory(e);
     if (failed < n)
-        return tell(e, tasks[failed]);
+        return tell(e, cause_of(tasks, n, failed));
     *results = results_of(tasks, n);
     return *results ? FRUN_OK : fri_no_memory(e);
+}
+
+static bool ends_at_first(const frun_policy *p)
+{
+    struct fri_halt rule;
+
+    return !p->halt
+           || (fri_halt_parse(p->halt, &rule) && fri_halt_is_first(&rule));
 }
 
 static frun_status map_tasks(const struct fri_call *c, frun_function *fn,
@@ -175,7 +199,7 @@ static frun_status map_tasks(const struct fri_call *c, frun_function *fn,
         return fri_no_memory(e);
     status = frun_pool_scatter(c->pool, fn, list, c->policy, tasks);
     if (status == FRUN_OK) {
-        status = collect(e, tasks, n, results);
+        status = collect(e, tasks, n, ends_at_first(c->policy), results);
         for (size_t i = 0; i < n; i++)
             fri_future_unref(tasks[i]);
     }
@@ -186,7 +210,7 @@ static frun_status map_tasks(const struct fri_call *c, frun_function *fn,
 static bool one_by_one(const frun_policy *p)
 {
     return p->timeout > 0 || p->memory > 0 || p->retries > 0
-           || p->limit_count > 0;
+           || p->limit_count > 0 || !ends_at_first(p);
 }
 
 frun_status frun_pool_map(frun_pool *pool, frun_function *fn,

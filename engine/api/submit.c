@@ -6,6 +6,8 @@
  */
 #include "api/api.h"
 
+#include "core/halt.h"
+
 /* ---- policies --------------------------------------------------------- */
 
 static frun_status check_after(frun_pool *pool, const frun_policy *p)
@@ -72,8 +74,9 @@ static frun_status check_policy(frun_pool *pool, const frun_policy *p)
                         p->timeout >= 0 ? "backoff" : "timeout");
     if (p->priority != p->priority)
         return fri_fail(e, FRUN_EINVAL, "priority: not a number");
-    if (p->halt)
-        return fri_fail(e, FRUN_EINVAL, "halt: not in this build");
+    if (p->halt && !fri_halt_parse(p->halt, &(struct fri_halt){ 0 }))
+        return fri_fail(e, FRUN_EINVAL, "halt: %s, not '%.40s'",
+                        FRI_HALT_FORMS, p->halt);
     status = check_after(pool, p);
     return status == FRUN_OK ? check_limits(pool, p) : status;
 }
@@ -93,7 +96,8 @@ static bool is_for(const struct fri_spec *s, frun_function *fn,
            && s->backoff == p->backoff && s->memory == p->memory
            && s->retries == p->retries && s->retry_on == p->retry_on
            && s->chunk == p->chunk && p->limit_count == 0
-           && s->need_count == 0 && same_name(s->name, p->name);
+           && s->need_count == 0 && !p->halt && !s->group
+           && same_name(s->name, p->name);
 }
 
 static struct fri_spec *spec_for(frun_pool *pool, frun_function *fn,
@@ -249,13 +253,26 @@ static bool copy_items(frun_future **tasks, const frun_value *list, size_t n)
     return true;
 }
 
+/* A spec with `halt` is of this call alone. */
+static bool make_group(const struct fri_call *c, size_t n)
+{
+    struct fri_halt rule = { .on = FRI_HALT_NEVER };
+
+    if (c->policy->halt)
+        fri_halt_parse(c->policy->halt, &rule);
+    if (rule.on != FRI_HALT_NEVER)
+        c->spec->group = fri_group_new(&c->pool->engine->memory,
+                                       c->policy->halt, n);
+    return rule.on == FRI_HALT_NEVER || c->spec->group;
+}
+
 static frun_status scatter(struct fri_call *c, const frun_value *list,
                            frun_future **tasks, size_t n)
 {
     frun_engine *e = c->pool->engine;
     struct fri_lane *lane = &c->pool->lane;
 
-    if (!make_tasks(c, tasks, n))
+    if (!make_group(c, n) || !make_tasks(c, tasks, n))
         return fri_no_memory(e);
     if (!copy_items(tasks, list, n)) {
         drop(tasks, n);

@@ -6,8 +6,11 @@
  */
 #define _GNU_SOURCE
 #include "command/options.h"
+#include "command/pause.h"
 #include "command/stop.h"
 #include "command/watch.h"
+
+#include "pools/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,10 +128,12 @@ static void leave(int status, bool cancel, bool unseen, bool state)
 static void leave(int status, bool cancel, bool unseen, bool state)
 {
     bool stopped = say_cause();
-    int failed = fri_program_finish(&command.program, cancel || stopped), lost;
+    int failed = fri_program_finish(&command.program, cancel || stopped,
+                                    fri_stop_patience()), lost;
 
     if (say_cause() && failed < 0)
-        failed = fri_program_finish(&command.program, true);
+        failed = fri_program_finish(&command.program, true,
+                                    fri_stop_patience());
     if (failed > 0 && unseen && status == 0)
         status = FRI_ENDED_BADLY;
     fri_stop_leave();
@@ -171,8 +176,9 @@ static void set_run_options(char **argv, int argc)
     command.run = (struct fri_run_options){
         .workers = o->workers, .pool_kind = o->pool_kind, .seed = o->seed,
         .seed_given = o->seed_given, .timeout = o->timeout,
-        .set_timeout = on_timeout,
+        .set_timeout = on_timeout, .halt = o->halt,
         .verbose = o->verbose,
+        .program = "/proc/self/exe", .own_threads = 1,
         .output = &command.output, .argc = argc - o->script - 1,
         .argv = argv + o->script + 1, .script = argv[o->script],
     };
@@ -202,6 +208,7 @@ static int run(int argc, char **argv)
         say_text("no timer could be had");
         return CANNOT_GO_ON;
     }
+    fri_pause_open();
     status = fri_program_run(program);
     if (!fri_stop_cause())
         say_why();
@@ -243,6 +250,8 @@ int main(int argc, char **argv)
     bool fine;
 
     open_standard_files();
+    if (argc > 1 && strcmp(argv[1], FRI_HELPER_WORD) == 0)
+        return fri_program_helper(argc, argv);
     if (!fri_output_init(&command.output, NULL))
         return CANNOT_GO_ON;
     command.output.dies = true;

@@ -4,6 +4,7 @@
  */
 #include "command/options.h"
 
+#include "core/halt.h"
 #include "core/output.h"
 #include "flowrun.h"
 
@@ -69,6 +70,16 @@ static const char *set_timeout(struct fri_options *o, const char *value)
     return NULL;
 }
 
+static const char *set_halt(struct fri_options *o, const char *value)
+{
+    struct fri_halt rule;
+
+    if (!fri_halt_parse(value, &rule))
+        return FRI_HALT_FORMS;
+    o->halt = value;
+    return NULL;
+}
+
 static const char *set_color(struct fri_options *o, const char *value)
 {
     static const char *const words[] = { "auto", "always", "never" };
@@ -118,6 +129,9 @@ static const struct option options[] = {
       set_seed },
     { 0, "timeout", "S", "deadline of the whole run, in seconds",
       set_timeout },
+    { 0, "halt", "WHEN", "when the rest of the run is not started: "
+                         "soon,fail=1 or now,fail=30%",
+      set_halt },
     { 0, "color", "WHEN", "colour in messages: auto, always or never",
       set_color },
     { 'q', "quiet", NULL, "say nothing but errors", set_quiet },

@@ -14,6 +14,7 @@ struct fri_options {
     uint64_t seed;
     bool seed_given;
     double timeout; /* 0: none */
+    const char *halt; /* NULL: never */
     enum fri_when color;
     bool quiet, verbose;
     bool help, version; /* the rest was not read */

@@ -25,10 +25,10 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* What runs has this long after a signal; after the deadline less, since it
- * has had its time. */
+/* What runs has this long after a signal; after the deadline nothing, since
+ * it has had its time.  Then it is stopped, and that has so long. */
 static const fri_time GRACE = 2 * FRI_SECOND;
-static const fri_time LATE_GRACE = FRI_SECOND / 2;
+static const fri_time STOPPING = FRI_SECOND / 2;
 /* A script that has caught one "interrupted" gets the next. */
 static const fri_time AGAIN = FRI_SECOND / 4;
 
@@ -43,7 +43,9 @@ static struct {
     timer_t timer;
     atomic_int cause;
     atomic_bool said;
-    _Atomic fri_time until; /* of the deadline, then of the grace */
+    _Atomic fri_time until;  /* the deadline, then the end of all patience */
+    _Atomic fri_time paused; /* since when, 0: it is not */
+    fri_time paused_until;   /* what `until` was then */
     char text[80];
 } stop;
 
@@ -118,6 +120,7 @@ static void die_here(void)
     line[length++] = '\n';
     if (text && poll(&p, 1, 0) > 0 && write(2, line, length) < 0)
         _exit(128);
+    fri_program_abandon(stop.program);
     fri_stop_die();
 }
 
@@ -126,10 +129,10 @@ static void begin(int cause)
     fri_time now = fri_now();
 
     atomic_store(&stop.cause, cause);
-    atomic_store(&stop.until, now + (cause > 0 ? GRACE : LATE_GRACE));
+    atomic_store(&stop.until, now + (cause > 0 ? GRACE : 0) + STOPPING);
     set_timer(now + AGAIN, AGAIN);
     fri_program_stop(stop.program);
-    fri_watch_interrupt();
+    fri_watch_interrupt(cause == FRI_STOP_DEADLINE);
 }
 
 static void on_signal(int number)
@@ -152,6 +155,10 @@ static void on_timer(int number)
     int error = errno;
 
     (void)number;
+    if (atomic_load(&stop.paused)) {
+        errno = error;
+        return;
+    }
     if (fri_now() >= atomic_load(&stop.until)) {
         if (fri_stop_cause() != 0)
             die_here();
@@ -160,6 +167,31 @@ static void on_timer(int number)
         fri_program_stop(stop.program);
     }
     errno = error;
+}
+
+fri_time fri_stop_patience(void)
+{
+    return fri_stop_cause() > 0 ? atomic_load(&stop.until) - STOPPING : 0;
+}
+
+void fri_stop_pause(void)
+{
+    stop.paused_until = atomic_load(&stop.until);
+    atomic_store(&stop.paused, fri_now());
+}
+
+/* A signal that came meanwhile has set both anew, or does so now. */
+void fri_stop_resume(void)
+{
+    fri_time at = stop.paused_until, now = fri_now();
+    fri_time later = at + (now - atomic_load(&stop.paused));
+
+    atomic_store(&stop.paused, 0);
+    if (at != 0 && at != FRI_NEVER
+        && atomic_compare_exchange_strong(&stop.until, &at, later))
+        set_timer(later, 0);
+    if (fri_stop_cause() != 0)
+        set_timer(now + AGAIN, AGAIN);
 }
 
 void fri_stop_leave(void)

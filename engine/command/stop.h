@@ -2,8 +2,9 @@
  * stop.h - how a run ends before its time: signals and the deadline.
  *
  * The first INT, TERM or HUP, or the deadline, is the cause of the end: the
- * script is interrupted, nothing new is started, what runs has some seconds.
- * If they are over, or another signal comes, the process ends where it is.
+ * script is interrupted, nothing new is started; what runs has 2 s after a
+ * signal, none after the deadline, and is stopped then.  If that takes long,
+ * or another signal comes, the process ends where it is.
  */
 #ifndef FRI_STOP_H
 #define FRI_STOP_H
@@ -27,6 +28,13 @@ int fri_stop_cause(void);
 /* One line about it, to be said; NULL when there is none, or it was given out
  * before. */
 const char *fri_stop_say(void);
+
+/* Until when what runs may end by itself; 0: it is to be stopped at once. */
+fri_time fri_stop_patience(void);
+
+/* The process is about to be stopped, and goes on: that time does not count. */
+void fri_stop_pause(void);
+void fri_stop_resume(void);
 
 /* The run is over, only the leaving remains: no deadline from here on. */
 void fri_stop_leave(void);

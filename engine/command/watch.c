@@ -9,11 +9,17 @@
 #define _GNU_SOURCE
 #include "command/watch.h"
 
+#include "command/pause.h"
+
 #include <errno.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
 
-enum { STACK = 256 * 1024 };
+enum {
+    STACK = 256 * 1024,
+    PATIENCE = 100 /* ms: it may stand in a write that blocks */
+};
 static const fri_time WAIT = FRI_SECOND / 10;
 
 static struct {
@@ -21,9 +27,12 @@ static struct {
     pthread_mutex_t lock; /* guards program */
     struct fri_program *program;
     pthread_t thread;
-    bool running, restart;
+    atomic_bool running;
+    bool restart;
     sem_t sem;
-    atomic_bool held, interrupt, stop; /* why sem was posted */
+    /* Why sem was posted. */
+    atomic_bool held, interrupt, stop, pause;
+    atomic_bool hard; /* the interrupt is to stop what runs */
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void sleep_until(fri_time until)
@@ -41,8 +50,17 @@ static void interrupt(void)
 {
     pthread_mutex_lock(&watch.lock);
     if (watch.program)
-        fri_program_interrupt(watch.program);
+        fri_program_interrupt(watch.program, atomic_load(&watch.hard));
     pthread_mutex_unlock(&watch.lock);
+}
+
+/* More of them that came until then are the same. */
+static void pause_run(void)
+{
+    pthread_mutex_lock(&watch.lock);
+    fri_pause_now(watch.program);
+    pthread_mutex_unlock(&watch.lock);
+    atomic_store(&watch.pause, false);
 }
 
 static void *run(void *unused)
@@ -54,6 +72,8 @@ static void *run(void *unused)
         sleep_until(next);
         if (atomic_exchange(&watch.interrupt, false))
             interrupt();
+        if (atomic_exchange(&watch.pause, false))
+            pause_run();
         if (atomic_exchange(&watch.held, false) && next == FRI_NEVER)
             next = fri_now() + WAIT;
         else if (next != FRI_NEVER && fri_now() >= next)
@@ -68,25 +88,26 @@ void fri_watch_start(void)
     pthread_attr_t attr;
     sigset_t all, old;
 
-    if (watch.running || pthread_attr_init(&attr) != 0)
+    if (atomic_load(&watch.running) || pthread_attr_init(&attr) != 0)
         return;
     atomic_store(&watch.stop, false);
     pthread_attr_setstacksize(&attr, STACK);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    watch.running = pthread_create(&watch.thread, &attr, run, NULL) == 0;
+    atomic_store(&watch.running,
+                 pthread_create(&watch.thread, &attr, run, NULL) == 0);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
 }
 
 static void end_thread(void)
 {
-    if (!watch.running)
+    if (!atomic_load(&watch.running))
         return;
     atomic_store(&watch.stop, true);
     sem_post(&watch.sem);
     pthread_join(watch.thread, NULL);
-    watch.running = false;
+    atomic_store(&watch.running, false);
 }
 
 static void on_held(void *unused)
@@ -97,10 +118,22 @@ static void on_held(void *unused)
     sem_post(&watch.sem);
 }
 
-void fri_watch_interrupt(void)
+void fri_watch_interrupt(bool stop)
 {
+    atomic_store(&watch.hard, stop);
     atomic_store(&watch.interrupt, true);
     sem_post(&watch.sem);
+}
+
+bool fri_watch_pause(void)
+{
+    if (!atomic_load(&watch.running))
+        return false;
+    atomic_store(&watch.pause, true);
+    sem_post(&watch.sem);
+    for (int i = 0; i < PATIENCE && atomic_load(&watch.pause); i++)
+        poll(NULL, 0, 1);
+    return !atomic_exchange(&watch.pause, false);
 }
 
 void fri_watch_leave(void)
@@ -114,7 +147,7 @@ void fri_watch_leave(void)
 
 static void before_fork(void)
 {
-    watch.restart = watch.running;
+    watch.restart = atomic_load(&watch.running);
     end_thread();
     pthread_mutex_lock(&watch.output->lock);
 }

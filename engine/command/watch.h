@@ -1,6 +1,7 @@
 /*
  * watch.h - one thread of the command, that writes what the main program has
- * left unwritten for 0.1 s, and ends its waits when the run is to end.
+ * left unwritten for 0.1 s, ends its waits when the run is to end, and stops
+ * the process with all that belongs to it.
  */
 #ifndef FRI_WATCH_H
 #define FRI_WATCH_H
@@ -13,8 +14,12 @@
 void fri_watch_open(struct fri_program *program, struct fri_output *output);
 void fri_watch_start(void);
 
-/* In a signal handler: the program's waits are to end. */
-void fri_watch_interrupt(void);
+/* In a signal handler: the program's waits are to end; what runs, too. */
+void fri_watch_interrupt(bool stop);
+
+/* In a signal handler: fri_pause_now is to be called, with the program or
+ * NULL.  False: there is no thread for it, or it is held up. */
+bool fri_watch_pause(void);
 
 /* The program is about to be closed: not interrupted any more.  The thread
  * stays until the process ends. */
