@@ -9,6 +9,7 @@
 #include "script/async.h"
 
 #include "base/hash.h"
+#include "script/shared.h"
 #include "script/view.h"
 
 #include <string.h>
@@ -136,7 +137,9 @@ static void async_free(lua_State *L, struct fri_async *a)
     const struct fri_memory *m = &a->script->engine->memory;
 
     luaL_unref(L, LUA_REGISTRYINDEX, a->co_ref);
+    fri_flow_leave(a->script, &a->flow);
     fri_ordinals_free(m, a->flow.ordinals);
+    fri_error_free(a->error);
     a->future->extra->script = NULL;
     fri_future_unref(a->future);
     fri_free(m, a);
@@ -191,6 +194,10 @@ static void resume(struct fri_due *due)
     int n = a->arguments;
 
     a->arguments = 0;
+    if (a->raised) { /* core.await gives it to lua/flow.lua */
+        lua_pushboolean(a->flow.co, 1);
+        n = 1;
+    }
     go_on(a->script->L, a, n);
 }
 
@@ -201,6 +208,19 @@ void fri_async_wake(struct fri_set *set)
     fri_owner_post(set->engine, &a->due);
 }
 
+bool fri_async_raise(struct fri_wait *wait, struct fri_error *error)
+{
+    struct fri_set *set = (struct fri_set *)(void *)wait;
+    struct fri_async *a = set->user;
+
+    fri_set_disarm(set);
+    fri_error_free(a->error);
+    a->error = error;
+    a->raised = true;
+    fri_owner_post(set->engine, &a->due);
+    return true;
+}
+
 /* ---- cancelling ------------------------------------------------------- */
 
 /* The coroutine is left where it waits; in 5.4 its <close> variables are
@@ -208,14 +228,15 @@ void fri_async_wake(struct fri_set *set)
 bool fri_async_cancel(lua_State *L, struct fri_script *s,
                       struct frun_future *f)
 {
-    struct fri_async *a = f->extra ? f->extra->script : NULL;
+    /* Workers make the `extra` of their tasks. */
+    struct fri_async *a = is_async(s, f) ? f->extra->script : NULL;
     struct fri_data outcome = { .holds = FRI_ERROR };
 
-    if (!a || !is_async(s, f) || fri_is_final(f) || s->flow == &a->flow)
+    if (!a || fri_is_final(f) || s->flow == &a->flow)
         return false;
     fri_lock(s->engine);
     if (a->flow.set)
-        a->flow.set->armed = false;
+        fri_set_disarm(a->flow.set);
     fri_owner_unpost(s->engine, &a->due);
     fri_unlock(s->engine);
 #ifdef FRI_LUA54
@@ -281,6 +302,7 @@ static struct fri_async *async_new(lua_State *L, struct fri_script *s,
     a->script = s;
     a->due.run = resume;
     a->flow.async = a;
+    a->flow.holder.task = f;
     x->script = a;
     box->handle = &f->handle;
     return a;

@@ -14,11 +14,16 @@ struct fri_async {
     struct frun_future *future; /* a reference */
     int co_ref;
     int arguments; /* on its stack, before it starts */
+    bool raised; /* its wait has ended by `error` */
+    struct fri_error *error; /* NULL: out of memory */
     bool packed; /* its values are wanted as a message */
 };
 
 /* Lock held: a set's wake. */
 void fri_async_wake(struct fri_set *set);
+
+/* Lock held: fri_wait.raise of the set of one. */
+bool fri_async_raise(struct fri_wait *wait, struct fri_error *error);
 
 /* Pushes the values of an async future that was made in this state; their
  * number, or -1 (nothing pushed) when it is none. */

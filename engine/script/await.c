@@ -9,10 +9,10 @@
  */
 #include "script/view.h"
 
+#include "pools/home.h"
 #include "script/async.h"
-
-#include <errno.h>
-#include <time.h>
+#include "script/job.h"
+#include "script/shared.h"
 
 struct set_box {
     struct fri_set *set;
@@ -73,8 +73,8 @@ static size_t table_size(lua_State *L, int table)
     return n;
 }
 
-static void open_set(lua_State *L, struct fri_script *s,
-                     struct frun_future **list, size_t n)
+void fri_set_push(lua_State *L, struct fri_script *s,
+                  struct frun_future **list, size_t n)
 {
     struct set_box *box = push_set(L, s);
 
@@ -97,7 +97,7 @@ static int core_watch(lua_State *L)
         if (!list[n++])
             return bad_item(L, 3);
     }
-    open_set(L, s, list, n);
+    fri_set_push(L, s, list, n);
     return 1;
 }
 
@@ -114,7 +114,7 @@ static int core_watch_list(lua_State *L)
         list[i] = fri_future_test(L, s, -1);
         lua_pop(L, 1);
     }
-    open_set(L, s, list, n);
+    fri_set_push(L, s, list, n);
     return 1;
 }
 
@@ -123,24 +123,40 @@ static int core_watch_one(lua_State *L)
 {
     struct frun_future *f = fri_future_check(L, 1);
 
-    open_set(L, fri_script_of(L), &f, 1);
+    fri_set_push(L, fri_script_of(L), &f, 1);
     return 1;
 }
 
 static int watch_list_of(lua_State *L, struct fri_script *s,
-                         struct fri_waiter **list, const uint64_t *busy)
+                         struct fri_waiter **list, struct fri_lane *lane)
 {
     frun_engine *e = fri_script_need(L, s);
     struct set_box *box = push_set(L, s);
     bool wait;
 
     fri_lock(e);
-    wait = !busy || *busy > 0;
+    wait = !lane || lane->unfinished > 0;
     if (wait)
         box->set = fri_set_open_on(e, list);
+    if (box->set)
+        box->set->lane = lane;
     fri_unlock(e);
     if (!wait)
         return 0;
+    if (!box->set)
+        return fri_raise_memory(L);
+    return 1;
+}
+
+/* In a worker process: an answer from the engine's. */
+static int watch_remote(lua_State *L, frun_pool *pool)
+{
+    struct frun_future *f = fri_home_pool(pool, FRI_POOL_DRAIN);
+    struct set_box *box = push_set(L, fri_script_of(L));
+
+    if (f)
+        box->set = fri_set_open(pool->engine, &f, 1);
+    fri_future_unref(f);
     if (!box->set)
         return fri_raise_memory(L);
     return 1;
@@ -150,8 +166,10 @@ static int core_watch_pool(lua_State *L)
 {
     frun_pool *pool = fri_box_view(fri_pool_check(L, 1))->pool;
 
+    if (pool->lane.remote)
+        return watch_remote(L, pool);
     return watch_list_of(L, fri_script_of(L), &pool->drains,
-                         &pool->lane.unfinished);
+                         &pool->lane);
 }
 
 static int core_watch_nothing(lua_State *L)
@@ -182,6 +200,22 @@ static void cancel_all(struct fri_set *set)
 
 /* core.fail_first(set): raises the error of the first that failed, in time,
  * and cancels the others. */
+/* What halt cancelled has ended in the same moment as the failure that is its
+ * cause: that comes first. */
+static struct frun_future *cause_of(struct fri_set *set, struct frun_future *f)
+{
+    struct frun_future *other;
+    size_t index;
+
+    if (fri_state(f) != FRI_CANCELLED)
+        return f;
+    while ((other = fri_set_pop(set, &index)) != NULL
+           && other->finished <= f->finished)
+        if (fri_state(other) == FRI_FAILED)
+            return other;
+    return f;
+}
+
 static int core_fail_first(lua_State *L)
 {
     struct fri_set *set = set_at(L, 1);
@@ -195,6 +229,7 @@ static int core_fail_first(lua_State *L)
             break;
     if (!f)
         return 0;
+    f = cause_of(set, f);
     fri_look(f);
     cancel_all(set);
     fri_error_push_of(L, f);
@@ -233,9 +268,16 @@ static void wake_worker(struct fri_set *set)
     fri_worker_resume(set->user);
 }
 
-static void wake_thread(struct fri_set *set)
+static int raise_memory_or(lua_State *L, struct fri_error **error)
 {
-    pthread_cond_signal(set->user);
+    if (!*error)
+        return fri_raise_memory(L);
+    fri_error_push(L, *error);
+    if ((*error)->public.status == FRUN_EDEADLOCK)
+        fri_knot_note(L);
+    fri_error_free(*error);
+    *error = NULL;
+    return lua_error(L);
 }
 
 static int block_owner(lua_State *L, struct fri_set *set)
@@ -243,20 +285,64 @@ static int block_owner(lua_State *L, struct fri_set *set)
     while (!fri_owner_wait(set->engine, set, FRI_NEVER))
         if (atomic_load(&set->engine->interrupted))
             return luaL_error(L, "interrupted");
-    return 0;
+    return set->raised ? raise_memory_or(L, &set->error) : 0;
 }
 
-static void block_worker(struct fri_script *s, struct fri_set *set,
-                         pthread_cond_t *cond)
-{
-    frun_engine *e = set->engine;
+/* ---- waits that end by an error --------------------------------------- */
 
-    fri_worker_block(s->worker);
-    fri_lock(e);
-    while (!atomic_load(&set->satisfied))
-        pthread_cond_wait(cond, &e->lock);
-    fri_unlock(e);
-    fri_worker_unblock(s->worker);
+/* core.raised(): what await was resumed for, if it gave true. */
+static int core_raised(lua_State *L)
+{
+    struct fri_script *s = fri_script_of(L);
+    struct fri_async *async = s->flow ? s->flow->async : NULL;
+    struct fri_job *job;
+
+    if (async) {
+        async->raised = false;
+        return raise_memory_or(L, &async->error);
+    }
+    job = s->runtime->job;
+    return raise_memory_or(L, &job->resumable.error);
+}
+
+/* The same where the thread was blocked. */
+static int raise_here(lua_State *L, struct fri_script *s)
+{
+    if (s->runtime->job)
+        s->runtime->job->told = true;
+    return raise_memory_or(L, &s->worker->error);
+}
+
+/* Lock held: fri_wait.raise of the three.  On its way into the wait, or out of
+ * it, none can be. */
+static bool raise_owner(struct fri_wait *wait, struct fri_error *error)
+{
+    fri_set_raise((struct fri_set *)(void *)wait, error);
+    return true;
+}
+
+static bool raise_job(struct fri_wait *wait, struct fri_error *error)
+{
+    struct fri_set *set = (struct fri_set *)(void *)wait;
+    struct fri_resumable *r = set->user;
+
+    if (r->link && r->set == set && !r->queued && !r->raised) {
+        fri_worker_raise(r, error);
+        return true;
+    }
+    fri_error_free(error);
+    return false;
+}
+
+static bool raise_blocked(struct fri_wait *wait, struct fri_error *error)
+{
+    struct fri_set *set = (struct fri_set *)(void *)wait;
+    struct fri_worker *worker = set->user;
+
+    if (worker->set == set)
+        return fri_worker_raise_blocked(worker, error);
+    fri_error_free(error);
+    return false;
 }
 
 static fri_time deadline_at(lua_State *L, struct fri_script *s, int index)
@@ -275,17 +361,19 @@ static bool can_yield(lua_State *L, const struct fri_script *s)
 }
 
 /* core.await(set, left, failure, deadline): until at most `left` are not
- * done, or one has failed, or flow.now() is the deadline. */
+ * done, or one has failed, or flow.now() is the deadline.  True: the wait has
+ * ended by an error, which core.raised raises. */
 static int core_await(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     struct fri_set *set = set_at(L, 1);
     size_t left = (size_t)lua_tointeger(L, 2);
-    bool failure = lua_toboolean(L, 3);
+    bool failure = lua_toboolean(L, 3), raised;
     fri_time deadline = deadline_at(L, s, 4);
-    pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 
+    set->wait.holder = s->engine->remote ? NULL : fri_script_holder(s);
     if (can_yield(L, s)) {
+        set->wait.raise = s->flow->async ? fri_async_raise : raise_job;
         set->user = s->flow->async ? (void *)s->flow->async : s->flow->job;
         s->flow->set = set;
         if (fri_set_arm(set, left, failure, deadline,
@@ -297,15 +385,20 @@ static int core_await(lua_State *L)
     }
     if (!s->worker) {
         fri_in_flow(s);
+        set->wait.owner = true;
+        set->wait.raise = raise_owner;
         if (fri_set_arm(set, left, failure, deadline, wake_owner))
             return 0;
         return block_owner(L, set);
     }
-    set->user = &cond;
-    if (!fri_set_arm(set, left, failure, deadline, wake_thread))
-        block_worker(s, set, &cond);
-    pthread_cond_destroy(&cond);
-    return 0;
+    set->user = s->worker;
+    set->wait.raise = raise_blocked;
+    if (fri_set_arm(set, left, failure, deadline, fri_worker_wake))
+        return 0;
+    fri_worker_block(s->worker);
+    raised = fri_worker_wait(s->worker, set, FRI_NEVER);
+    fri_worker_unblock(s->worker);
+    return raised ? raise_here(L, s) : 0;
 }
 
 /* ---- time ------------------------------------------------------------- */
@@ -324,14 +417,10 @@ static int core_nap(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     fri_time until = fri_deadline(fri_now(), lua_tonumber(L, 1));
-    struct timespec t = { .tv_sec = (time_t)(until / FRI_SECOND),
-                          .tv_nsec = (long)(until % FRI_SECOND) };
 
+    if (s->worker && fri_worker_wait(s->worker, NULL, until))
+        return raise_here(L, s);
     lua_pushboolean(L, s->worker != NULL);
-    while (s->worker
-           && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL)
-                  == EINTR)
-        ;
     return 1;
 }
 
@@ -342,5 +431,6 @@ const luaL_Reg fri_await_functions[] = {
     { "pop", core_pop },               { "fail_first", core_fail_first },
     { "close_set", core_close },       { "left", core_left },
     { "await", core_await },           { "now", flow_now },
-    { "nap", core_nap },               { NULL, NULL },
+    { "nap", core_nap },               { "raised", core_raised },
+    { NULL, NULL },
 };

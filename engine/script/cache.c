@@ -112,18 +112,14 @@ static void drop_interned(struct fri_travel *t)
 static struct fri_function *function_new(struct fri_travel *t,
                                          const struct fri_pack *p)
 {
-    struct fri_function *f = fri_alloc_zero(t->memory, sizeof(*f));
+    struct fri_message *m
+        = fri_message_new(t->memory, p->bytes->data, p->bytes->length,
+                          p->handles, p->handle_count);
+    struct fri_function *f = m ? fri_function_new(m) : NULL;
 
+    fri_message_free(m);
     if (!f)
         return NULL;
-    f->message = fri_message_new(t->memory, p->bytes->data, p->bytes->length,
-                                 p->handles, p->handle_count);
-    if (!f->message) {
-        fri_free(t->memory, f);
-        return NULL;
-    }
-    atomic_init(&f->refs, 1);
-    atomic_init(&f->item_ns, 0);
     f->id = atomic_fetch_add_explicit(&t->shared->next_id, 1,
                                       memory_order_relaxed) + 1;
     f->random = p->random;
@@ -259,18 +255,6 @@ struct fri_function *fri_function_get(lua_State *L, int index)
     return make_function(L, t, lua_absindex(L, index));
 }
 
-void fri_function_free(struct fri_function *f)
-{
-    const struct fri_memory *m;
-
-    if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel)
-                  != 1)
-        return;
-    m = f->message->memory;
-    fri_message_free(f->message);
-    fri_free(m, f);
-}
-
 /* ---- the receiver ----------------------------------------------------- */
 
 static int new_closures(lua_State *L, void *job)
@@ -352,7 +336,7 @@ bool fri_function_push_init(lua_State *L, struct fri_function *f)
     return fri_unpack_function(L, f, true);
 }
 
-/* ---- what is held for nothing ------------------------------------------ */
+/* ---- what is held for nothing ----------------------------------------- */
 
 static void mark_living(lua_State *L, struct fri_travel *t)
 {

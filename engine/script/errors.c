@@ -247,6 +247,43 @@ static const char *text_of(lua_State *L, int index)
                            luaL_typename(L, index));
 }
 
+/* Where an error comes from is lost when Lua catches it and raises it again:
+ * core.note_trace, as a message handler, notes it for whoever takes it. */
+static const char noted;
+
+int fri_trace_note(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, 2, 1);
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawseti(L, 2, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &noted);
+    return 1;
+}
+
+bool fri_trace_push(lua_State *L, int value)
+{
+    bool same = false;
+
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &noted);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_rawgeti(L, -1, 1);
+    same = lua_rawequal(L, -1, value);
+    lua_pop(L, 1);
+    lua_rawgeti(L, -1, 2);
+    lua_remove(L, -2);
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &noted);
+    if (!same)
+        lua_pop(L, 1);
+    return same;
+}
+
 /* The frames of the engine itself are of no use to anybody. */
 static void cut_own_frames(char *traceback)
 {
@@ -254,6 +291,45 @@ static void cut_own_frames(char *traceback)
 
     if (own)
         *own = '\0';
+}
+
+/* Errors that ended a wait that could never end: a task that does nothing about
+ * that fails with that kind itself. */
+static const char knots;
+
+void fri_knot_note(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &knots);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_createtable(L, 0, 1);
+        lua_pushliteral(L, "k");
+        lua_setfield(L, -2, "__mode");
+        lua_setmetatable(L, -2);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &knots);
+    }
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static bool is_knot(lua_State *L, int value)
+{
+    bool is;
+
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &knots);
+    if (!lua_istable(L, -1) || !lua_istable(L, value)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_pushvalue(L, value);
+    lua_rawget(L, -2);
+    is = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    return is;
 }
 
 struct error_call {
@@ -270,10 +346,18 @@ static int take(lua_State *L)
     char *trace;
 
     lua_xmove(call->co, L, 1);
-    luaL_traceback(L, call->co, NULL, 0);
+    if (!fri_trace_push(L, 2))
+        luaL_traceback(L, call->co, NULL, 0);
     trace = fri_strdup(call->memory, lua_tostring(L, 3));
     if (trace)
         cut_own_frames(trace);
+    if (is_knot(L, 2)) {
+        lua_getfield(L, 2, "message");
+        call->error = fri_error_new(call->memory, FRUN_EDEADLOCK,
+                                    lua_tostring(L, -1), trace, NULL);
+        fri_free(call->memory, trace);
+        return 0;
+    }
     text = text_of(L, 2);
     call->error = fri_error_new(call->memory, FRUN_ERROR, text, trace, NULL);
     fri_free(call->memory, trace);

@@ -1,8 +1,11 @@
 /*
  * future.c - futures in Lua: what they tell; limits.
  */
+#include "core/sharing.h"
 #include "script/async.h"
 #include "script/view.h"
+
+#include "pools/home.h"
 
 #include <string.h>
 
@@ -15,8 +18,11 @@ void fri_look(struct frun_future *f)
     atomic_store_explicit(&f->looked, 1, memory_order_relaxed);
     if (f->holds != FRI_ERROR)
         return;
-    for (struct fri_error *e = f->data.error; e; e = e->cause)
+    for (struct fri_error *e = f->data.error; e; e = e->cause) {
         atomic_store_explicit(&e->looked, true, memory_order_relaxed);
+        if (e->home)
+            fri_home_looked(fri_lane_pool(f->spec->lane)->engine, e);
+    }
 }
 
 static const char *const states[]
@@ -27,7 +33,10 @@ static const char *const states[]
 
 static int future_state(lua_State *L)
 {
-    lua_pushstring(L, states[fri_state(fri_future_check(L, 1))]);
+    struct frun_future *f = fri_future_check(L, 1);
+    bool remote = f->spec->lane->remote && !fri_is_final(f);
+
+    lua_pushstring(L, states[remote ? fri_home_state(f) : fri_state(f)]);
     return 1;
 }
 
@@ -277,18 +286,30 @@ static unsigned limit_count(lua_State *L, int index)
     return (unsigned)n;
 }
 
-/* Leaves name and count at 1 and 2, whatever the form. */
-static void limit_arguments(lua_State *L)
+static bool shared_field(lua_State *L)
 {
+    bool shared;
+
+    lua_getfield(L, 1, "shared");
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+        luaL_error(L, "limit: shared: true or false expected, got %s",
+                   luaL_typename(L, -1));
+    shared = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return shared;
+}
+
+/* Leaves name and count at 1 and 2, whatever the form; is it shared? */
+static bool limit_arguments(lua_State *L)
+{
+    bool shared = false;
+
     if (lua_istable(L, 1)) {
-        lua_getfield(L, 1, "shared");
-        if (lua_toboolean(L, -1))
-            luaL_error(L, "limit: this version has no shared limits");
+        lua_settop(L, 1);
+        shared = shared_field(L);
         lua_rawgeti(L, 1, 1);
         lua_rawgeti(L, 1, 2);
-        lua_replace(L, 2);
-        lua_replace(L, 1);
-        lua_settop(L, 2);
+        lua_remove(L, 1);
     }
     if (lua_type(L, 1) == LUA_TNUMBER && lua_isnoneornil(L, 2)) {
         lua_settop(L, 1);
@@ -298,28 +319,53 @@ static void limit_arguments(lua_State *L)
         luaL_error(L, "limit: a name or a count expected, got %s",
                    luaL_typename(L, 1));
     }
+    if (shared && (lua_isnil(L, 1) || *lua_tostring(L, 1) == '\0'))
+        luaL_error(L, "limit: what runs share needs a name");
+    return shared;
 }
 
-/* flow.limit(n), flow.limit(name, n), flow.limit{ name, n } */
+/* In a worker process: limits are the engine's. */
+static int remote_limit(lua_State *L, frun_engine *e, const char *name,
+                        unsigned count, bool shared)
+{
+    struct fri_error *error = NULL;
+    struct fri_handle *h = fri_home_limit(e, name, count, shared, &error);
+
+    if (h) {
+        fri_handle_push(L, h);
+        fri_handle_unref(h);
+        return 1;
+    }
+    if (!error)
+        return fri_raise_memory(L);
+    fri_error_push(L, error);
+    if (error->public.status == FRUN_EINVAL)
+        lua_pushstring(L, error->message);
+    fri_error_free(error);
+    return lua_type(L, -1) == LUA_TSTRING
+               ? luaL_error(L, "%s", lua_tostring(L, -1))
+               : lua_error(L);
+}
+
+/* flow.limit(n), flow.limit(name, n), flow.limit{ name, n, shared= } */
 static int flow_limit(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     frun_engine *e = fri_script_need(L, s);
+    bool shared = limit_arguments(L);
+    unsigned count = limit_count(L, 2);
     struct fri_limit *limit;
-    unsigned count;
-    bool clash;
+    char why[FRI_WHY];
+    frun_status status;
 
-    limit_arguments(L);
-    count = limit_count(L, 2);
-    fri_lock(e);
-    limit = fri_limit_get(&e->sched, lua_tostring(L, 1), count, &clash);
-    fri_unlock(e);
-    if (clash)
-        return luaL_error(L, "limit: '%s' is there already, with another "
-                             "count",
-                          lua_tostring(L, 1));
-    if (!limit)
-        return fri_raise_memory(L);
+    if (e->home)
+        return remote_limit(L, e, lua_tostring(L, 1), count, shared);
+    status = fri_limit_open(e, lua_tostring(L, 1), count, shared, &limit,
+                            why);
+    if (status == FRUN_EINVAL)
+        return luaL_error(L, "%s", why);
+    if (status != FRUN_OK)
+        return fri_raise(L, status, "%s", why);
     fri_handle_push(L, &limit->handle);
     fri_handle_unref(&limit->handle);
     return 1;

@@ -2,6 +2,7 @@
  * handle.c - what Lua holds of the engine: userdata with one reference each.
  */
 #include "script/async.h"
+#include "script/shared.h"
 #include "script/view.h"
 
 #include <string.h>
@@ -78,6 +79,11 @@ static const void *new_meta(lua_State *L, struct fri_script *s,
         lua_pushcclosure(L, methods->func, 1);
         lua_setfield(L, methods->name[0] == '_' ? -3 : -2, methods->name);
     }
+    lua_getfield(L, -2, "__index");
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        lua_remove(L, -2); /* the kind's own */
     lua_setfield(L, -2, "__index");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, meta);
@@ -113,17 +119,39 @@ static const luaL_Reg native_methods[] = {
     { NULL, NULL },
 };
 
+static const struct {
+    const char *name;
+    const luaL_Reg *methods;
+} kinds[FRI_HANDLE_KINDS] = {
+    [FRI_HANDLE_POOL] = { "pool", fri_pool_methods },
+    [FRI_HANDLE_LIMIT] = { "limit", limit_methods },
+    [FRI_HANDLE_FUTURE] = { "future", fri_future_methods },
+    [FRI_HANDLE_NATIVE] = { "native", native_methods },
+    [FRI_HANDLE_QUEUE] = { "queue", fri_thing_methods },
+    [FRI_HANDLE_DICT] = { "dict", fri_thing_methods },
+    [FRI_HANDLE_LOCK] = { "lock", fri_thing_methods },
+    [FRI_HANDLE_ARRAY] = { "array", fri_array_methods },
+    [FRI_HANDLE_SHARE] = { "share", fri_thing_methods },
+};
+
+const char *fri_handle_name(uint32_t kind)
+{
+    return kinds[kind].name;
+}
+
+/* core.queue_meta and so on. */
 void fri_handles_open(lua_State *L, struct fri_script *s)
 {
-    s->pool_meta = new_meta(L, s, "flowrun.pool", fri_pool_methods, pool_gc);
-    lua_setfield(L, 1, "pool_meta");
-    s->future_meta = new_meta(L, s, "flowrun.future", fri_future_methods,
-                              box_gc);
-    lua_setfield(L, 1, "future_meta");
-    s->limit_meta = new_meta(L, s, "flowrun.limit", limit_methods, box_gc);
-    lua_pop(L, 1);
-    s->native_meta = new_meta(L, s, "flowrun.native", native_methods, box_gc);
-    lua_pop(L, 1);
+    for (uint32_t k = 1; k < FRI_HANDLE_KINDS; k++) {
+        const char *name = lua_pushfstring(L, "flowrun.%s", kinds[k].name);
+
+        s->metas[k] = new_meta(L, s, name, kinds[k].methods,
+                               k == FRI_HANDLE_POOL ? pool_gc : box_gc);
+        lua_pushfstring(L, "%s_meta", kinds[k].name);
+        lua_insert(L, -2);
+        lua_rawset(L, 1);
+        lua_pop(L, 1);
+    }
 }
 
 /* ---- tests ------------------------------------------------------------ */
@@ -144,12 +172,18 @@ static void *test(lua_State *L, const void *meta, int index)
     return meta && meta_of(L, index) == meta ? lua_touserdata(L, index) : NULL;
 }
 
+struct fri_handle *fri_handle_of(lua_State *L, struct fri_script *s,
+                                 uint32_t kind, int index)
+{
+    struct fri_box *box = test(L, s->metas[kind], index);
+
+    return box ? box->handle : NULL;
+}
+
 struct frun_future *fri_future_test(lua_State *L, struct fri_script *s,
                                     int index)
 {
-    struct fri_box *box = test(L, s->future_meta, index);
-
-    return box ? (struct frun_future *)(void *)box->handle : NULL;
+    return (void *)fri_handle_of(L, s, FRI_HANDLE_FUTURE, index);
 }
 
 static int bad_type(lua_State *L, int index, const char *wanted)
@@ -171,7 +205,8 @@ struct frun_future *fri_future_check(lua_State *L, int index)
 
 struct fri_pool_box *fri_pool_check(lua_State *L, int index)
 {
-    struct fri_pool_box *box = test(L, fri_script_of(L)->pool_meta, index);
+    const void *meta = fri_script_of(L)->metas[FRI_HANDLE_POOL];
+    struct fri_pool_box *box = test(L, meta, index);
 
     if (!box || !box->box.handle)
         bad_type(L, index, "pool");
@@ -193,11 +228,10 @@ struct fri_handle *fri_handle_test(lua_State *L, int index)
     const void *meta = meta_of(L, index);
     struct fri_script *s = meta ? state_script(L) : NULL;
 
-    if (!s
-        || (meta != s->pool_meta && meta != s->future_meta
-            && meta != s->limit_meta && meta != s->native_meta))
-        return NULL;
-    return ((struct fri_box *)lua_touserdata(L, index))->handle;
+    for (int k = 1; s && k < FRI_HANDLE_KINDS; k++)
+        if (meta == s->metas[k])
+            return ((struct fri_box *)lua_touserdata(L, index))->handle;
+    return NULL;
 }
 
 /* ---- pushing ---------------------------------------------------------- */
@@ -214,14 +248,15 @@ static struct fri_box *push_box(lua_State *L, const void *meta, size_t size)
 
 struct fri_box *fri_future_box(lua_State *L, struct fri_script *s)
 {
-    return push_box(L, s->future_meta, sizeof(struct fri_box));
+    return push_box(L, s->metas[FRI_HANDLE_FUTURE], sizeof(struct fri_box));
 }
 
 static void push_view(lua_State *L, struct fri_script *s,
                       struct fri_handle *handle)
 {
     struct fri_pool_box *box
-        = (void *)push_box(L, s->pool_meta, sizeof(struct fri_pool_box));
+        = (void *)push_box(L, s->metas[FRI_HANDLE_POOL],
+                           sizeof(struct fri_pool_box));
 
     box->name_ref = box->after_ref = LUA_NOREF;
     box->box.handle = handle;
@@ -238,7 +273,7 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
     struct fri_script *s = state_script(L);
     struct fri_box *box;
 
-    if (!s->pool_meta)
+    if (!s->metas[h->kind])
         fri_module_load(L);
     if (h->kind == FRI_HANDLE_POOL) {
         const struct fri_view *view = (const void *)h;
@@ -253,11 +288,7 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
             return;
         }
     } else {
-        box = push_box(L,
-                       h->kind == FRI_HANDLE_FUTURE  ? s->future_meta
-                       : h->kind == FRI_HANDLE_LIMIT ? s->limit_meta
-                                                     : s->native_meta,
-                       sizeof *box);
+        box = push_box(L, s->metas[h->kind], sizeof *box);
     }
     fri_handle_ref(h);
     box->handle = h;
@@ -306,7 +337,5 @@ int fri_future_push_value(lua_State *L, struct fri_handle *future)
 
 struct fri_limit *fri_limit_test(lua_State *L, struct fri_script *s, int index)
 {
-    struct fri_box *box = test(L, s->limit_meta, index);
-
-    return box ? (struct fri_limit *)(void *)box->handle : NULL;
+    return (void *)fri_handle_of(L, s, FRI_HANDLE_LIMIT, index);
 }

@@ -18,6 +18,13 @@ static struct fri_job *job_of(lua_State *L)
 
 /* ---- one task --------------------------------------------------------- */
 
+/* The script's own code comes next: it may never come back. */
+static void enter(const struct fri_job *job)
+{
+    if (job->runtime->worker)
+        fri_worker_enter(job->runtime->worker);
+}
+
 static int fail_text(lua_State *L)
 {
     return luaL_error(L, "%s", lua_tostring(L, -1));
@@ -43,6 +50,7 @@ static int core_arguments(lua_State *L)
         n = fri_unpack(L, task->data.bytes, task->length, NULL, 0);
     else if (task->holds == FRI_MESSAGE)
         n = fri_unpack(L, m->data, m->length, m->handles, m->handle_count);
+    enter(job_of(L));
     return n < 0 ? fail_text(L) : n;
 }
 
@@ -132,10 +140,12 @@ static int core_seed(lua_State *L)
     struct fri_range *r = job->slice.task->data.range;
     uint64_t i = job->slice.first + (uint64_t)lua_tointeger(L, 1) - 1;
 
-    job->flow.stream = fri_streams_item(r->streams, i);
+    job->flow.stream = r->drawn ? r->drawn[i - r->origin]
+                                : fri_streams_item(r->streams, i);
     fri_random_seed(job->runtime->script, job->flow.stream);
     fri_ordinals_free(r->memory, job->flow.ordinals);
     job->flow.ordinals = NULL;
+    enter(job);
     return 0;
 }
 
@@ -155,23 +165,25 @@ static int core_setup(lua_State *L)
     struct fri_job *job = job_of(L);
     struct fri_range *r = job->slice.task->data.range;
     uint64_t n = job->slice.end - job->slice.first;
+    uint64_t at = job->slice.first - r->origin;
 
     if (!fri_function_push(L, job->slice.task->spec->script))
         return fail_text(L);
-    fri_push_items(L, r->items, r->offsets, job->slice.first, n);
+    fri_push_items(L, r->items, r->offsets, at, n);
     if (r->keys)
-        fri_push_items(L, r->keys, r->key_offsets, job->slice.first, n);
+        fri_push_items(L, r->keys, r->key_offsets, at, n);
     else
         lua_pushnil(L);
     lua_pushinteger(L, (lua_Integer)job->slice.first);
     push_control(L, job, n);
     lua_createtable(L, (int)n, 0);
-    if (r->streams) {
+    if (r->streams || r->drawn) {
         lua_pushlightuserdata(L, s);
         lua_pushcclosure(L, core_seed, 1);
     } else {
         lua_pushnil(L);
     }
+    enter(job);
     return 7;
 }
 

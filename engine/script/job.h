@@ -8,10 +8,24 @@
 #include "script/script.h"
 #include "script/stdio.h"
 
+#include <signal.h>
+
+/* A bound on what a state may take while one task runs in it (cap.c). */
+struct fri_cap {
+    lua_Alloc allocate; /* the state's own */
+    void *user;
+    uint64_t limit; /* 0: none */
+    int64_t used;   /* more than when the task began */
+    bool hit;       /* it was refused something */
+    int pause, step; /* of the collector, as it was */
+};
+
 struct fri_job {
     struct fri_resumable resumable; /* first */
     struct fri_runtime *runtime;
-    struct fri_job *next; /* free */
+    struct fri_job *next;   /* free */
+    struct fri_job *others; /* all of the state */
+    struct fri_cap cap;
     struct fri_flow flow;
     int co_ref;  /* the coroutine; LUA_NOREF: it is to be made */
     int ctl_ref; /* of a slice: its control table */
@@ -20,6 +34,7 @@ struct fri_job {
     struct fri_data outcome;
     int refused; /* of a slice: the item whose result was refused */
     char name[32];
+    bool told;   /* a wait of it was ended by an error */
     bool exited; /* os.exit was called */
     int exit_status;
 };
@@ -28,7 +43,12 @@ struct fri_runtime {
     struct fri_script *script;
     lua_State *L;
     struct fri_worker *worker;
-    struct fri_job *free, *job; /* what runs now */
+    struct fri_job *free, *all, *job; /* what runs now */
+    /* Read and written by a signal handler, on the thread itself: */
+    lua_State *volatile current;   /* the coroutine that runs now */
+    volatile sig_atomic_t interrupt; /* what is to be done: interrupt.c */
+    volatile sig_atomic_t why;       /* a frun_status */
+    volatile sig_atomic_t touched;   /* the task was interrupted */
     int task_ref, items_ref;
     struct fri_output *output;
     const struct fri_memory *memory;
@@ -40,6 +60,23 @@ void fri_push_items(lua_State *L, const struct fri_message *m,
 
 /* Pushes the table of functions that lua/worker.lua is given. */
 void fri_job_functions(lua_State *L, struct fri_script *s);
+
+/* interrupt.c: of fri_runner; and: `co` runs from now. */
+void fri_interrupt(void *state, frun_status why, bool always);
+void fri_calm(void *state);
+void fri_set_current(struct fri_runtime *rt, lua_State *co);
+
+/* coroutine.c: resume, wrap and close say which coroutine runs. */
+void fri_coroutine_open(lua_State *L, struct fri_script *s);
+
+/* cap.c: the task of the job takes memory, and does no more.  The first may
+ * raise nothing, but collects. */
+void fri_cap_begin(struct fri_job *job, uint64_t limit);
+void fri_cap_on(struct fri_job *job);
+void fri_cap_off(struct fri_job *job);
+
+/* Did the task fail, with that status, for its cap? */
+bool fri_cap_failed(struct fri_job *job, int status);
 
 /* os.exit ends a task, not the process. */
 void fri_job_exit(lua_State *L, struct fri_script *s);

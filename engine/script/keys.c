@@ -1,5 +1,6 @@
 /*
- * keys.c - the keys of a table beyond those of its list.
+ * keys.c - the keys of a table beyond those of its list, which ends before the
+ * first hole.
  *
  * Their order is the same in every run: numbers, strings, booleans, each kind
  * sorted.  Keys of other kinds are misuse.
@@ -56,14 +57,33 @@ static void sort_keys(lua_State *L, struct fri_script *s)
     lua_call(L, 2, 0);
 }
 
-int64_t fri_other_keys(lua_State *L, int index)
+/* How many items stand before the first hole. */
+static int64_t before_hole(lua_State *L, int index, int64_t n)
 {
-    int64_t n = (int64_t)lua_rawlen(L, index);
+    for (int64_t i = 1; i <= n; i++) {
+        bool hole;
+
+        lua_rawgeti(L, index, (int)i);
+        hole = lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (hole)
+            return i - 1;
+    }
+    return n;
+}
+
+/* Pushes the list of keys beyond 1..n, not sorted, or nil; how many of 1..n
+ * there are. */
+static int64_t collect_keys(lua_State *L, int index, int64_t n)
+{
     int keys = 0, count = 0;
+    int64_t listed = 0;
 
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (is_index(L, -2, n))
+        if (is_index(L, -2, n)) {
+            listed++;
             continue;
+        }
         check_key(L);
         if (keys == 0) {
             lua_newtable(L);
@@ -75,7 +95,19 @@ int64_t fri_other_keys(lua_State *L, int index)
     }
     if (keys == 0)
         lua_pushnil(L);
-    else
+    return listed;
+}
+
+int64_t fri_other_keys(lua_State *L, int index)
+{
+    int64_t n = (int64_t)lua_rawlen(L, index);
+
+    if (collect_keys(L, index, n) < n) { /* a hole: the list ends there */
+        lua_pop(L, 1);
+        n = before_hole(L, index, n);
+        collect_keys(L, index, n);
+    }
+    if (lua_istable(L, -1))
         sort_keys(L, fri_script_of(L));
     return n;
 }

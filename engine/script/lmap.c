@@ -11,6 +11,7 @@
  */
 #include "script/view.h"
 
+#include "core/halt.h"
 #include "data/codec.h"
 #include "script/int64.h"
 
@@ -213,6 +214,7 @@ static bool range_streams(lua_State *L, struct fri_script *s,
     r->streams = fri_streams_new(L, s, fri_box_stream(L, box, spec),
                                  (uint64_t)n, r->count, 4, 0);
     r->streams_free = fri_streams_free;
+    r->stream_of = fri_streams_item;
     return r->streams != NULL;
 }
 
@@ -265,7 +267,7 @@ static int map_range(lua_State *L, struct fri_script *s,
         return 0;
     if (random && !range_streams(L, s, box, spec, r, n))
         return fri_raise_memory(L);
-    if (!more && box->after_ref == LUA_NOREF
+    if (!more && box->after_ref == LUA_NOREF && !s->engine->sched.run
         && fri_inline_wanted(s, fri_box_view(box)->pool, spec->script, n))
         return map_inline(L, s, task);
     if (!fri_add_after(L, s, box, task))
@@ -279,6 +281,15 @@ static int map_range(lua_State *L, struct fri_script *s,
     return 3;
 }
 
+/* Anything but what a range does by itself: stop at the first failure. */
+static bool halts_otherwise(const frun_policy *p)
+{
+    struct fri_halt rule;
+
+    return p->halt
+           && !(fri_halt_parse(p->halt, &rule) && fri_halt_is_first(&rule));
+}
+
 int fri_core_map(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
@@ -287,8 +298,9 @@ int fri_core_map(lua_State *L)
     struct fri_spec *spec = fri_box_spec(L, box, 2);
     int64_t n = fri_other_keys(L, 3); /* 4 */
     int64_t more = lua_istable(L, 4) ? (int64_t)lua_rawlen(L, 4) : 0;
-    bool one_by_one
-        = p->retries > 0 || p->limit_count > 0 || box->name_ref != LUA_NOREF;
+    bool one_by_one = p->retries > 0 || p->limit_count > 0 || p->timeout > 0
+                      || p->memory > 0 || halts_otherwise(p)
+                      || box->name_ref != LUA_NOREF;
 
     if (n + more == 0) {
         lua_pushliteral(L, "done");
@@ -309,5 +321,6 @@ int fri_core_map(lua_State *L)
     fri_scatter(L, s, box, spec, n, 4);
     lua_pushliteral(L, "futures");
     lua_insert(L, -2);
-    return 2;
+    lua_pushboolean(L, halts_otherwise(p));
+    return 3;
 }

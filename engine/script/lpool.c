@@ -6,6 +6,8 @@
  */
 #include "script/view.h"
 
+#include "pools/home.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -96,6 +98,26 @@ static void read_options(lua_State *L, frun_pool_options *o)
     o->name = lua_tostring(L, -1); /* stays on the stack */
 }
 
+/* In a worker process: the pool is the engine's. */
+static int open_remote(lua_State *L, struct fri_script *s, frun_kind kind,
+                       const frun_pool_options *o, struct fri_function *init)
+{
+    struct fri_error *error = NULL;
+    frun_pool *pool = fri_home_open_pool(s->engine, kind, o, init, &error);
+
+    fri_function_free(init);
+    if (!pool && error) {
+        fri_error_push(L, error);
+        fri_error_free(error);
+        return lua_error(L);
+    }
+    if (!pool)
+        return fri_raise_memory(L);
+    fri_pool_push(L, s, pool);
+    fri_handle_unref(&pool->handle);
+    return 1;
+}
+
 static int open_pool(lua_State *L, frun_kind kind)
 {
     struct fri_script *s = fri_script_of(L);
@@ -109,6 +131,8 @@ static int open_pool(lua_State *L, frun_kind kind)
     if (o.workers == 0 && s->options->workers > 0)
         o.workers = s->options->workers;
     init = init_function(L);
+    if (e->home)
+        return open_remote(L, s, kind, &o, init);
     status = fri_pool_open(e, kind, &o, init, init ? fri_function_drop : NULL,
                            &pool);
     if (status != FRUN_OK)
@@ -123,6 +147,18 @@ static int flow_threads(lua_State *L)
     return open_pool(L, FRUN_THREADS);
 }
 
+static int flow_forks(lua_State *L)
+{
+    return open_pool(L, FRUN_FORKS);
+}
+
+static frun_kind kind_here(const struct fri_script *s)
+{
+    int kind = s->options->pool_kind;
+
+    return kind < 0 ? FRUN_THREADS : (frun_kind)kind;
+}
+
 /* flow.pool(): always the same pool, or in a task its own; with options a
  * new one. */
 static int flow_pool(lua_State *L)
@@ -130,14 +166,14 @@ static int flow_pool(lua_State *L)
     struct fri_script *s = fri_script_of(L);
 
     if (!lua_isnone(L, 1))
-        return open_pool(L, FRUN_THREADS);
+        return open_pool(L, kind_here(s));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &s->default_pool);
     if (!lua_isnil(L, -1))
         return 1;
     if (s->worker || s->inline_pool)
         fri_pool_push(L, s, s->worker ? s->worker->pool : s->inline_pool);
     else
-        open_pool(L, FRUN_THREADS);
+        open_pool(L, kind_here(s));
     if (s->runtime)
         return 1; /* a state of tasks must not hold the pool */
     lua_pushvalue(L, -1);
@@ -154,14 +190,44 @@ static frun_pool *pool_of(lua_State *L)
 
 static int pool_cancel(lua_State *L)
 {
-    fri_pool_cancel(pool_of(L));
+    frun_pool *pool = pool_of(L);
+
+    if (pool->lane.remote)
+        fri_home_pool(pool, FRI_POOL_CANCEL);
+    else
+        fri_pool_cancel(pool);
     return 0;
+}
+
+static const char *const counters[]
+    = { "workers", "queued", "running", "done", "failed", "cancelled",
+        "retried", "crashed", "lost", NULL };
+
+/* The numbers come home in the same order. */
+static int remote_stats(lua_State *L, frun_pool *pool)
+{
+    struct frun_future *f = fri_home_pool(pool, FRI_POOL_STATS);
+    int top = lua_gettop(L), n = 0;
+
+    if (f) {
+        fri_home_wait(pool->engine->home, f);
+        n = fri_future_push_values(L, f);
+        fri_future_unref(f);
+    }
+    lua_createtable(L, 0, 9);
+    for (int i = 0; i < n && counters[i]; i++) {
+        lua_pushvalue(L, top + 1 + i);
+        lua_setfield(L, -2, counters[i]);
+    }
+    return 1;
 }
 
 static int pool_stats(lua_State *L)
 {
     frun_stats st = { .size = sizeof st };
 
+    if (pool_of(L)->lane.remote)
+        return remote_stats(L, pool_of(L));
     if (frun_pool_stats(pool_of(L), &st) != FRUN_OK)
         return fri_raise_memory(L);
     lua_createtable(L, 0, 9);
@@ -184,7 +250,8 @@ static int pool_tostring(lua_State *L)
 {
     frun_pool *pool = pool_of(L);
 
-    lua_pushfstring(L, "%s (threads, %d workers)", pool->name,
+    lua_pushfstring(L, "%s (%s, %d workers)", pool->name,
+                    pool->ops->kind == FRUN_THREADS ? "threads" : "forks",
                     (int)pool->workers);
     return 1;
 }
@@ -192,7 +259,14 @@ static int pool_tostring(lua_State *L)
 /* core.closing(pool): takes no more; core.join(pool): when it is idle. */
 static int core_closing(lua_State *L)
 {
-    fri_pool_closing(pool_of(L));
+    frun_pool *pool = pool_of(L);
+
+    if (pool->lane.remote) {
+        fri_home_pool(pool, FRI_POOL_CLOSE);
+        pool->closing = true;
+    } else {
+        fri_pool_closing(pool);
+    }
     return 0;
 }
 
@@ -201,7 +275,7 @@ static int core_join(lua_State *L)
     struct fri_script *s = fri_script_of(L);
     frun_pool *pool = pool_of(L);
 
-    if (s->worker && s->worker->pool == pool)
+    if (pool->lane.remote || (s->worker && s->worker->pool == pool))
         return 0; /* a task that closes its own pool */
     if (s->worker)
         fri_worker_block(s->worker);
@@ -220,6 +294,7 @@ const luaL_Reg fri_pool_methods[] = {
 
 const luaL_Reg fri_pool_functions[] = {
     { "threads", flow_threads },
+    { "forks", flow_forks },
     { "pool", flow_pool },
     { "map", fri_core_map },
     { "map_results", fri_core_map_results },

@@ -1,6 +1,7 @@
 /*
  * policy.c - pool:with{...}: the same pool with a policy.
  */
+#include "core/halt.h"
 #include "script/view.h"
 
 #include <math.h>
@@ -82,6 +83,23 @@ static void read_chunk(struct reading *r)
             = (size_t)whole(r, "chunk", 1, 1e15, "\"auto\" or a count from 1");
 }
 
+static void read_halt(struct reading *r)
+{
+    const struct fri_memory *m = &r->script->engine->memory;
+    const char *text = NULL;
+    struct fri_halt rule;
+
+    if (lua_type(r->L, r->value) == LUA_TSTRING)
+        text = lua_tostring(r->L, r->value);
+    if (!text || !fri_halt_parse(text, &rule))
+        luaL_error(r->L, "bad policy field 'halt' (%s; got %s)",
+                   FRI_HALT_FORMS, text ? text : luaL_typename(r->L, r->value));
+    fri_free(m, (void *)(uintptr_t)r->view->policy.halt);
+    r->view->policy.halt = fri_strdup(m, text);
+    if (!r->view->policy.halt)
+        fri_raise_memory(r->L);
+}
+
 static void read_retries(struct reading *r)
 {
     r->view->policy.retries
@@ -91,6 +109,18 @@ static void read_retries(struct reading *r)
 static void read_backoff(struct reading *r)
 {
     r->view->policy.backoff = number(r, "backoff", 0, 1e9, "seconds");
+}
+
+static void read_timeout(struct reading *r)
+{
+    r->view->policy.timeout
+        = number(r, "timeout", 1e-9, 1e9, "seconds above 0");
+}
+
+static void read_memory(struct reading *r)
+{
+    r->view->policy.memory
+        = (uint64_t)whole(r, "memory", 1, 9e15, "bytes from 1");
 }
 
 static unsigned kind_bit(struct reading *r, int index)
@@ -238,6 +268,8 @@ static const struct {
     { "after", read_after },       { "chunk", read_chunk },
     { "limit", read_limit },       { "retries", read_retries },
     { "backoff", read_backoff },   { "retry_on", read_retry_on },
+    { "halt", read_halt },
+    { "timeout", read_timeout },   { "memory", read_memory },
 };
 
 static void read_field(struct reading *r, const char *name)

@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
 #include "script/program.h"
 
+#include "pools/home.h"
+#include "pools/spawn.h"
+
 #include "script/stdio.h"
 #include "script/text.h"
 
@@ -214,7 +217,8 @@ static int note_trace(lua_State *L)
     size_t length;
     const char *text, *caller;
 
-    luaL_traceback(L, L, NULL, 1);
+    if (!fri_trace_push(L, 1))
+        luaL_traceback(L, L, NULL, 1);
     text = lua_tolstring(L, -1, &length);
     caller = memrchr(text, '\n', length); /* who called the script: us */
     if (caller && strncmp(caller, "\n\t[C]:", 6) == 0)
@@ -268,7 +272,7 @@ static int describe(lua_State *L)
 }
 
 /* A run that cannot go on for want of a worker is no fault of the script. */
-static int status_of(lua_State *L)
+static int status_of(lua_State *L, struct fri_program *p)
 {
     const char *kind;
     bool wanting = false;
@@ -279,7 +283,8 @@ static int status_of(lua_State *L)
         lua_pushliteral(L, "task");
         lua_rawget(L, -3);
         kind = lua_tostring(L, -2);
-        wanting = kind && strcmp(kind, "resource") == 0 && lua_isnil(L, -1);
+        wanting = kind && strcmp(kind, "resource") == 0
+                  && (lua_isnil(L, -1) || fri_script_broken(p->script));
         lua_pop(L, 2);
     }
     return wanting ? FRI_ENDED_SHORT : FRI_ENDED_BADLY;
@@ -289,7 +294,7 @@ static int status_of(lua_State *L)
 static int failed(struct fri_program *p, int status)
 {
     lua_State *L = p->L;
-    int ended = status == LUA_ERRMEM ? FRI_ENDED_SHORT : status_of(L);
+    int ended = status == LUA_ERRMEM ? FRI_ENDED_SHORT : status_of(L, p);
 
     p->why.length = 0;
     lua_pushlightuserdata(L, p);
@@ -365,14 +370,30 @@ void fri_program_stop(struct fri_program *p)
         lua_sethook(p->script->flow->co, on_hook, any, 1);
 }
 
-void fri_program_interrupt(struct fri_program *p)
+void fri_program_interrupt(struct fri_program *p, bool stop)
 {
-    fri_script_interrupt(p->script);
+    fri_script_interrupt(p->script, stop);
 }
 
-int fri_program_finish(struct fri_program *p, bool cancel)
+void fri_program_pause(struct fri_program *p, bool pause)
 {
-    return fri_script_finish(p->running, cancel);
+    fri_script_pause(p->script, pause);
+}
+
+void fri_program_abandon(struct fri_program *p)
+{
+    fri_script_abandon(p->script);
+}
+
+int fri_program_helper(int argc, char **argv)
+{
+    return fri_helper_main(argc, argv, fri_forked_main,
+                           (void *)(uintptr_t)&fri_lua_runner);
+}
+
+int fri_program_finish(struct fri_program *p, bool cancel, fri_time patience)
+{
+    return fri_script_finish(p->running, cancel, patience);
 }
 
 void fri_program_close(struct fri_program *p, bool state)

@@ -55,11 +55,19 @@ int fri_program_run(struct fri_program *p);
  * its next instruction, if it runs. */
 void fri_program_stop(struct fri_program *p);
 
-/* From another thread: waits of the script end, nothing new is started. */
-void fri_program_interrupt(struct fri_program *p);
+/* From another thread: waits of the script end, nothing new is started; what
+ * runs goes on, or is stopped. */
+void fri_program_interrupt(struct fri_program *p, bool stop);
+
+/* fri_script_pause, fri_script_abandon. */
+void fri_program_pause(struct fri_program *p, bool pause);
+void fri_program_abandon(struct fri_program *p);
+
+/* The program as the parent of worker processes; the exit status. */
+int fri_program_helper(int argc, char **argv);
 
 /* fri_script_finish. */
-int fri_program_finish(struct fri_program *p, bool cancel);
+int fri_program_finish(struct fri_program *p, bool cancel, fri_time patience);
 
 /* Ends the pools; then, with `state`, closes the Lua state. */
 void fri_program_close(struct fri_program *p, bool state);

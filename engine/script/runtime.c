@@ -6,7 +6,7 @@
  * given to the pool, and nothing of the state is left.
  */
 #include "script/job.h"
-
+#include "script/shared.h"
 #include "script/text.h"
 #include "embedded.h"
 
@@ -36,6 +36,7 @@ static int set_up(lua_State *L)
     s->started = o->main->started;
     fri_stdio_open(L, &s->lines, false);
     fri_job_exit(L, s);
+    fri_coroutine_open(L, s);
     fri_travel_open(L, &s->engine->memory, s->shared, true);
     fri_random_open(L, s);
     fri_job_functions(L, s);
@@ -75,6 +76,7 @@ struct fri_runtime *fri_runtime_open(struct fri_script *main,
                                NULL);
         return NULL;
     }
+    rt->current = rt->L;
     rt->worker = worker;
     rt->memory = m;
     rt->output = main->options->output ? main->options->output
@@ -101,11 +103,14 @@ void fri_runtime_close(struct fri_runtime *rt)
     if (!rt)
         return;
     m = rt->memory;
-    while ((job = rt->free) != NULL) {
-        rt->free = job->next;
+    while ((job = rt->all) != NULL) {
+        rt->all = job->others;
+        fri_error_free(job->resumable.error);
         fri_lines_free(&job->lines);
         fri_free(m, job);
     }
+    if (rt->script)
+        fri_shared_forget(rt->script);
     lua_close(rt->L);
     fri_free(m, rt);
 }

@@ -7,6 +7,7 @@
  *  2. Tasks are submitted in the order of 1..#t and then of the other keys, a
  *     batch under one lock, so that workers are not kept from it for long.
  */
+#include "core/halt.h"
 #include "script/view.h"
 
 #include <math.h>
@@ -149,6 +150,22 @@ static void submit_all(frun_engine *e, struct frun_future **tasks, size_t n)
     }
 }
 
+/* With `halt` the spec is of this call alone: see fri_box_spec. */
+static void make_group(lua_State *L, const struct scatter *sc)
+{
+    const char *halt = fri_box_view(sc->box)->policy.halt;
+    struct fri_halt rule = { .on = FRI_HALT_NEVER };
+
+    if (halt)
+        fri_halt_parse(halt, &rule);
+    if (rule.on == FRI_HALT_NEVER)
+        return;
+    sc->spec->group = fri_group_new(&sc->script->engine->memory, halt,
+                                    (uint64_t)sc->count);
+    if (!sc->spec->group)
+        fri_raise_memory(L);
+}
+
 int fri_scatter(lua_State *L, struct fri_script *s, struct fri_pool_box *box,
                 struct fri_spec *spec, int64_t n, int keys)
 {
@@ -159,6 +176,7 @@ int fri_scatter(lua_State *L, struct fri_script *s, struct fri_pool_box *box,
 
     if (sc.count > INT32_MAX)
         return luaL_error(L, "too many items");
+    make_group(L, &sc);
     tasks = lua_newuserdatauv(L, ((size_t)sc.count + 1) * sizeof *tasks, 0);
     sc.streams = push_streams(L);
     lua_createtable(L, (int)n, (int)more);

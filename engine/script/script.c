@@ -4,12 +4,17 @@
 #include "script/script.h"
 
 #include "base/hash.h"
+#include "core/halt.h"
+#include "pools/home.h"
+#include "pools/spawn.h"
 #include "script/async.h"
 #include "script/files.h"
 #include "script/int64.h"
+#include "script/shared.h"
 #include "script/yaml.h"
 #include "embedded.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the engine ------------------------------------------------------- */
@@ -63,10 +68,20 @@ static frun_status open_engine(struct fri_script *s)
 {
     frun_engine_options o = { .size = sizeof o, .seed = s->options->seed };
     frun_engine *e;
-    frun_status status = frun_engine_open(&o, &e);
+    frun_status status = fri_engine_open(&o, &e);
 
     if (status != FRUN_OK)
         return status;
+    fri_engine_adopt(e, s->spawner, s->no_spawner);
+    s->spawner = NULL;
+    e->printer = s->options->output;
+    if (s->options->halt && strcmp(s->options->halt, "never") != 0) {
+        e->sched.run = fri_group_new(&e->memory, s->options->halt, 0);
+        if (!e->sched.run) {
+            frun_engine_close(e);
+            return FRUN_ENOMEM;
+        }
+    }
     e->runner = &fri_lua_runner;
     e->runner_user = s;
     s->observer.event = on_event;
@@ -74,6 +89,20 @@ static frun_status open_engine(struct fri_script *s)
     e->sched.observers = &s->observer;
     __atomic_store_n(&s->engine, e, __ATOMIC_RELEASE);
     return FRUN_OK;
+}
+
+/* The parent of all worker processes is a copy of this one: it is made as soon
+ * as the module is loaded, while there is little to copy and no thread. */
+static void open_spawner(struct fri_script *s)
+{
+    struct fri_spawn_options o = {
+        .work = fri_forked_main,
+        .user = (void *)(uintptr_t)&fri_lua_runner,
+        .path = s->options->program,
+        .own_threads = s->options->own_threads,
+    };
+
+    s->spawner = fri_spawner_open(NULL, &o, &s->no_spawner);
 }
 
 frun_engine *fri_script_need(lua_State *L, struct fri_script *s)
@@ -220,10 +249,29 @@ static void pool_option(lua_State *L, struct fri_script *s)
     const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
                                                       : "";
 
-    if (strcmp(kind, "threads") != 0)
-        luaL_error(L, "options: pool: \"threads\" expected in this version");
+    if (strcmp(kind, "threads") != 0 && strcmp(kind, "forks") != 0)
+        luaL_error(L, "options: pool: \"threads\" or \"forks\" expected");
     if (s->own.pool_kind < 0)
-        s->own.pool_kind = FRUN_THREADS;
+        s->own.pool_kind = kind[0] == 't' ? FRUN_THREADS : FRUN_FORKS;
+}
+
+static void halt_option(lua_State *L, struct fri_script *s)
+{
+    const char *text
+        = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    struct fri_halt rule;
+
+    if (!text || !fri_halt_parse(text, &rule))
+        luaL_error(L, "options: halt: %s expected, got %s", FRI_HALT_FORMS,
+                   text ? text : luaL_typename(L, -1));
+    if (s->engine)
+        luaL_error(L, "options: halt: set it before the first pool");
+    if (s->own.halt && s->own.halt != s->halt)
+        return; /* the command line wins */
+    free(s->halt);
+    s->own.halt = s->halt = strdup(text);
+    if (!s->halt)
+        fri_raise_memory(L);
 }
 
 static void set_option(lua_State *L, struct fri_script *s, const char *name)
@@ -247,12 +295,15 @@ static void set_option(lua_State *L, struct fri_script *s, const char *name)
             s->own.set_timeout(s->own.user, n);
     } else if (strcmp(name, "pool") == 0) {
         pool_option(L, s);
+    } else if (strcmp(name, "halt") == 0) {
+        halt_option(L, s);
     } else {
         luaL_error(L, "options: unknown option '%s'", name);
     }
 }
 
-/* flow.options{ workers=, pool=, seed=, timeout= }: the command line wins. */
+/* flow.options{ workers=, pool=, seed=, timeout=, halt= }: the command line
+ * wins. */
 static int flow_options(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
@@ -330,8 +381,9 @@ static void keep_sort(lua_State *L, struct fri_script *s)
 static void build(lua_State *L, struct fri_script *s)
 {
     static const char *const names[]
-        = { "threads", "pool", "async", "now", "limit", "seat",
-            "attempt", "cancelled", NULL };
+        = { "threads", "forks", "pool", "async", "now", "limit", "seat",
+            "attempt", "cancelled", "queue", "dict", "lock", "share", "array",
+            NULL };
 
     lua_newtable(L); /* core, 1 */
     lua_newtable(L); /* flow, 2 */
@@ -344,6 +396,7 @@ static void build(lua_State *L, struct fri_script *s)
     add(L, s, 1, fri_async_functions);
     add(L, s, 1, fri_callback_functions);
     add(L, s, 1, core_functions);
+    fri_shared_open(L, s, 1);
     add(L, s, 2, flow_functions);
     share(L, names);
     lua_pushliteral(L, FRUN_VERSION);
@@ -360,8 +413,12 @@ static void build(lua_State *L, struct fri_script *s)
 /* In package.preload: called once by require. */
 static int load_module(lua_State *L)
 {
+    struct fri_script *s = fri_script_of(L);
+
+    if (!s->worker && !s->runtime && !s->engine)
+        open_spawner(s);
     lua_settop(L, 0);
-    build(L, fri_script_of(L));
+    build(L, s);
     return 1;
 }
 

@@ -28,7 +28,11 @@ struct fri_run_options {
     double timeout; /* of the run, 0: none */
     void (*set_timeout)(void *user, double seconds); /* by flow.options */
     void *user;
+    const char *halt; /* of the run, NULL: never */
     bool verbose;
+    const char *program;  /* to exec as the parent of processes where this
+                             process cannot be copied; NULL: none */
+    unsigned own_threads; /* see fri_spawn_options */
     struct fri_output *output; /* NULL: the engine's own */
     int argc;    /* the script's own options */
     char **argv;
@@ -44,6 +48,7 @@ struct fri_flow {
     void *job;               /* of a worker: struct fri_job */
     uint64_t stream; /* of random numbers; of the task, or the item */
     struct fri_ordinals *ordinals; /* of what it submits */
+    struct fri_holder holder; /* of locks */
     uint8_t random[32]; /* the generator while it is suspended */
 };
 
@@ -56,8 +61,10 @@ struct fri_script {
     struct fri_travel_shared *shared, owned;
     struct fri_flow *flow; /* NULL: the main program's top level */
     struct fri_lines *lines; /* of a worker: where the task prints */
-    const void *pool_meta, *future_meta, *limit_meta, *set_meta, *native_meta,
-        *error_meta;
+    const void *metas[FRI_HANDLE_KINDS]; /* of handles */
+    const void *set_meta, *error_meta;
+    struct fri_spawner *spawner; /* until the engine has it */
+    int no_spawner;
     frun_pool *default_pool;
     struct fri_lane async_lane; /* async functions are tasks of this one */
     bool async_open;
@@ -65,6 +72,9 @@ struct fri_script {
     struct fri_ordinals *ordinals;
     uint8_t *random; /* the VM's generator, FRI_RANDOM_STATE bytes, or NULL */
     struct fri_waiter *never; /* a list in which nothing ever fires */
+    struct fri_holder holder; /* of the main program's top level */
+    struct fri_message *argument; /* of an operation: shared.c */
+    struct fri_data answer;
     struct fri_observer observer; /* of the main program: see unseen */
     struct frun_future **unseen;  /* failed: a reference each (lock) */
     size_t unseen_count, unseen_capacity;
@@ -72,9 +82,12 @@ struct fri_script {
     struct fri_runtime *runtime; /* of a worker, or a helper: what owns this */
     frun_pool *inline_pool; /* of a helper: whose work it does */
     unsigned callback_errors;
+    bool halt_said;
+    char *halt; /* by flow.options: ours */
     bool delivering; /* a callback runs: it does not run others */
     fri_time started;
     bool closed;
+    bool gone; /* the engine is closed: `engine` points nowhere */
 };
 
 static inline struct fri_script *fri_script_of(lua_State *L)
@@ -89,15 +102,26 @@ static inline struct fri_script *fri_script_of(lua_State *L)
 struct fri_script *fri_script_open(lua_State *L,
                                    const struct fri_run_options *options);
 
-/* Drains all pools (or cancels what is pending), runs what is due, names on
- * stderr the failed futures that nobody looked at; their number, or -1 when
- * it was interrupted. */
-int fri_script_finish(lua_State *L, bool cancel);
+/* Drains all pools (or cancels what is pending; what runs may end until
+ * `patience`), runs what is due, names on stderr the failed futures that
+ * nobody looked at; their number, or -1 when it was interrupted. */
+int fri_script_finish(lua_State *L, bool cancel, fri_time patience);
 void fri_script_close(lua_State *L);
 
+/* Is there a pool that can have no worker? */
+bool fri_script_broken(struct fri_script *s);
+
 /* From any thread: nothing more is started, waits of the main program end by
- * raising "interrupted". */
-void fri_script_interrupt(struct fri_script *s);
+ * raising "interrupted"; what runs goes on, or is stopped. */
+void fri_script_interrupt(struct fri_script *s, bool stop);
+
+/* From any thread but the owner's: the run is stopped for a while, with all of
+ * its workers, and goes on. */
+void fri_script_pause(struct fri_script *s, bool pause);
+
+/* In a signal handler of the owner's thread, the process is about to die: its
+ * worker processes are killed. */
+void fri_script_abandon(struct fri_script *s);
 
 /* The part of every state's opening that is the same: the fri_script, as a
  * userdata in the registry, and the module in package.preload. */
@@ -130,8 +154,6 @@ FRI_RAISES int fri_raise_memory(lua_State *L); /* FRUN_ENOMEM */
 
 /* ---- handle.c: userdata ----------------------------------------------- */
 
-struct fri_view; /* a pool with a policy: what a pool is to a script */
-
 struct fri_box {
     struct fri_handle *handle; /* NULL: closed */
 };
@@ -142,14 +164,6 @@ struct fri_pool_box {
     int after_ref;      /* a list of futures, or LUA_NOREF */
     struct fri_function *function; /* of `spec` */
     struct fri_spec *spec;         /* used last */
-};
-
-struct fri_view {
-    struct fri_handle handle; /* FRI_HANDLE_POOL */
-    frun_pool *pool;          /* held */
-    frun_policy policy;       /* texts and lists are this one's */
-    bool plain;               /* made without `with` */
-    bool weak;                /* does not hold the pool */
 };
 
 void fri_handles_open(lua_State *L, struct fri_script *s);
@@ -175,8 +189,19 @@ void fri_error_push(lua_State *L, const struct fri_error *error);
 void fri_error_push_of(lua_State *L, struct frun_future *f);
 void fri_error_push_new(lua_State *L, frun_status status, const char *message);
 
+/* A message handler for what Lua catches only to raise it again: notes where
+ * the error came from; the error is its result. */
+int fri_trace_note(lua_State *L);
+
+/* Pushes what was noted of the error at index (positive) and forgets it;
+ * false: nothing was, and nothing is pushed. */
+bool fri_trace_push(lua_State *L, int value);
+
 /* Makes an error of the value on the top of `co`, which failed. */
 struct fri_error *fri_error_take(lua_State *L, lua_State *co);
+
+/* The error on top has ended a wait that could never end: see errors.c. */
+void fri_knot_note(lua_State *L);
 
 /* ---- lpool.c, policy.c, future.c, await.c, async.c, callback.c -------- */
 
@@ -196,6 +221,9 @@ int fri_pool_with(lua_State *L);
 bool fri_async_pack(lua_State *L, struct fri_script *s, struct frun_future *f);
 
 void fri_in_flow(struct fri_script *s);
+
+/* ask.c: on whose behalf it runs now. */
+struct fri_holder *fri_script_holder(struct fri_script *s);
 
 bool fri_is_unseen(const struct frun_future *f); /* of one that failed */
 

@@ -15,11 +15,6 @@
 
 /* ---- specs ------------------------------------------------------------ */
 
-void fri_function_drop(void *function)
-{
-    fri_function_free(function);
-}
-
 static void keep_spec(struct fri_pool_box *box, struct fri_function *f,
                       struct fri_spec *spec)
 {
@@ -40,7 +35,7 @@ struct fri_spec *fri_box_spec(lua_State *L, struct fri_pool_box *box,
     f = fri_function_get(L, index);
     if (!f)
         fri_raise(L, FRUN_EUNSENDABLE, "%s", lua_tostring(L, -1));
-    if (f == box->function) {
+    if (f == box->function && !view->policy.halt) {
         fri_function_free(f);
         return box->spec;
     }

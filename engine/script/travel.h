@@ -11,7 +11,7 @@
 #ifndef FRI_TRAVEL_H
 #define FRI_TRAVEL_H
 
-#include "data/message.h"
+#include "core/function.h"
 #include "script/compat.h"
 
 #include <stdbool.h>
@@ -94,29 +94,10 @@ int fri_unpack_item(lua_State *L, const uint8_t **at, const uint8_t *end,
 
 /* ---- functions -------------------------------------------------------- */
 
-/* A Lua function as it was when it was handed out.  Immutable and counted;
- * equal encodings in one engine are one fri_function. */
-struct fri_function {
-    atomic_uint refs;
-    uint64_t id;                 /* key of the workers' caches, never reused */
-    struct fri_message *message; /* one value: the function */
-    char name[48];               /* "crash.lua:12" */
-    bool random;                 /* may reach math.random, load or require */
-    _Atomic uint32_t item_ns;    /* mean time of a call, 0: not known */
-};
-
 /* The fri_function of the Lua function (or C function with a name) at index:
  * encoded anew unless nothing that it reaches can have changed since the last
  * time.  The reference is the caller's.  NULL: refusal pushed. */
 struct fri_function *fri_function_get(lua_State *L, int index);
-void fri_function_free(struct fri_function *f); /* drops a reference */
-
-static inline struct fri_function *fri_function_ref(struct fri_function *f)
-{
-    if (f)
-        atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
-    return f;
-}
 
 /* A hash of the source text of the function at index (white space and comments
  * do not count), else of its stripped dump. */

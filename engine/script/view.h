@@ -1,37 +1,27 @@
 /*
  * view.h - between the files that know pools as scripts see them.
  */
-#ifndef FRI_VIEW_H
-#define FRI_VIEW_H
+#ifndef FRI_SCRIPT_VIEW_H
+#define FRI_SCRIPT_VIEW_H
 
+#include "pools/view.h"
 #include "script/script.h"
 
 struct fri_limit *fri_limit_test(lua_State *L, struct fri_script *s,
                                  int index);
-
-/* ---- view.c ----------------------------------------------------------- */
-
-/* One reference, the caller's; NULL: out of memory. */
-struct fri_view *fri_view_new(frun_pool *pool, bool weak);
-struct fri_view *fri_view_copy(const struct fri_view *from, bool weak);
-
-/* Takes over the policy of another; false: out of memory. */
-bool fri_view_inherit(struct fri_view *to, const struct fri_view *from);
 
 static inline struct fri_view *fri_box_view(const struct fri_pool_box *box)
 {
     return (struct fri_view *)(void *)box->box.handle;
 }
 
-/* ---- submit.c: the record of a task, before it is submitted ------------ */
+/* ---- submit.c: the record of a task, before it is submitted ----------- */
 
 /* These raise when the pool takes no more, or when argument 1 of the method
  * (at 2) is no function. */
 void fri_check_open(lua_State *L, const struct fri_script *s,
                     const frun_pool *pool);
 void fri_check_function(lua_State *L, const char *method);
-
-void fri_function_drop(void *function); /* fri_function_free */
 
 /* The spec of this view for the function (at index, for its source), of one
  * reference that the box keeps; raises when the function cannot travel. */
@@ -83,7 +73,8 @@ int fri_pool_scatter(lua_State *L); /* pool:scatter(fn, t) */
 /* ---- lmap.c ----------------------------------------------------------- */
 
 /* core.map(pool, fn, t): "done", results; "range", future, keys; or
- * "futures", the table of them. */
+ * "futures", the table of them, and whether to wait for all, also when one
+ * has failed. */
 int fri_core_map(lua_State *L);
 
 /* core.map_results(future, keys): of a range that is done; raises its

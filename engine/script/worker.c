@@ -11,7 +11,10 @@
  *     exchanged at each switch.
  */
 #include "script/job.h"
+#include "script/shared.h"
 #include "script/view.h"
+
+#include "data/codec.h"
 
 /* Of a map below which the main program runs it itself: a hand-over to a
  * worker and back costs as much. */
@@ -32,6 +35,8 @@ static struct fri_job *job_new(struct fri_runtime *rt)
     if (!job)
         return NULL;
     job->runtime = rt;
+    job->others = rt->all;
+    rt->all = job;
     job->co_ref = job->ctl_ref = LUA_NOREF;
     job->flow.job = job;
     fri_lines_init(&job->lines, rt->output, m, false);
@@ -60,7 +65,7 @@ static bool has_coroutine(struct fri_runtime *rt, struct fri_job *job)
     return ok;
 }
 
-/* A coroutine that ended well is used again; another is closed, or left. */
+/* A coroutine that ended well is used again; another is left. */
 static void put_back(struct fri_runtime *rt, struct fri_job *job, bool well)
 {
     lua_State *L = rt->L;
@@ -69,14 +74,11 @@ static void put_back(struct fri_runtime *rt, struct fri_job *job, bool well)
     if (job->ctl_ref != LUA_NOREF)
         luaL_unref(L, LUA_REGISTRYINDEX, job->ctl_ref);
     job->ctl_ref = LUA_NOREF;
+    fri_flow_leave(rt->script, &job->flow);
     fri_ordinals_free(m, job->flow.ordinals);
     job->flow.ordinals = NULL;
     job->flow.stream = 0;
     job->flow.set = NULL;
-#ifdef FRI_LUA54
-    if (!well && lua_resetthread(job->flow.co) >= 0)
-        well = true;
-#endif
     if (well) {
         lua_settop(job->flow.co, 0);
     } else {
@@ -94,6 +96,7 @@ static void switch_in(struct fri_runtime *rt, struct fri_job *job)
     rt->job = job;
     rt->script->flow = &job->flow;
     rt->script->lines = &job->lines;
+    fri_cap_on(job);
 }
 
 static void switch_out(struct fri_runtime *rt)
@@ -155,7 +158,7 @@ static void key_error(struct fri_runtime *rt, struct fri_job *job,
     e->key_number = (int64_t)item + 1;
     if (!r->keys)
         return;
-    fri_push_items(L, r->keys, r->key_offsets, item, 1);
+    fri_push_items(L, r->keys, r->key_offsets, item - r->origin, 1);
     lua_rawgeti(L, -1, 1);
     if (lua_type(L, -1) == LUA_TNUMBER
         && lua_tonumber(L, -1) == (double)(int64_t)lua_tonumber(L, -1)) {
@@ -168,6 +171,14 @@ static void key_error(struct fri_runtime *rt, struct fri_job *job,
     lua_settop(L, 0);
 }
 
+/* Its range has ended without it, so it has not failed. */
+static bool was_stopped(const struct fri_runtime *rt,
+                        const struct fri_job *job)
+{
+    return (rt->touched || job->told)
+           && atomic_load(&job->slice.task->data.range->stop);
+}
+
 static void fail_slice(struct fri_runtime *rt, struct fri_job *job,
                        struct fri_slice *slice, struct fri_ran *ran,
                        struct fri_error *error)
@@ -175,43 +186,117 @@ static void fail_slice(struct fri_runtime *rt, struct fri_job *job,
     int64_t i = job->refused ? job->refused : control_i(rt, job);
 
     slice->end = slice->first + (uint64_t)i - 1;
+    ran->outcome.holds = FRI_NOTHING;
+    if (was_stopped(rt, job)) {
+        fri_error_free(error);
+        return;
+    }
     key_error(rt, job, error, slice->end);
     ran->failed = true;
     ran->failure = error;
-    ran->outcome.holds = FRI_NOTHING;
+}
+
+/* What it failed of, NULL: out of memory; false: it has results. */
+static bool failure(struct fri_runtime *rt, struct fri_job *job, int status,
+                    struct fri_error **error)
+{
+    const struct fri_memory *m = &rt->script->engine->memory;
+
+    if (job->exited)
+        *error = crashed(rt, job);
+    else if (status == LUA_YIELD)
+        *error = fri_error_new(m, FRUN_ERROR, "a task cannot yield", NULL,
+                               NULL);
+    else if (fri_cap_failed(job, status))
+        *error = fri_error_format(m, FRUN_ERESOURCE,
+                                  "the memory cap of %llu bytes was hit",
+                                  (unsigned long long)job->cap.limit);
+    else if (status != LUA_OK)
+        *error = fri_error_take(rt->L, job->flow.co);
+    else if (job->outcome.holds == FRI_ERROR)
+        *error = job->outcome.error;
+    else
+        return false;
+    if (job->outcome.holds != FRI_ERROR)
+        fri_data_free(&job->outcome);
+    job->outcome.holds = FRI_NOTHING;
+    return true;
+}
+
+/* Runs what is to be closed in a coroutine that failed; true when it can be
+ * used again: not if a hook has raised in it, which leaves hooks off there. */
+static bool close_coroutine(struct fri_runtime *rt, struct fri_job *job,
+                            int status)
+{
+#ifdef FRI_LUA54
+    if (status != LUA_OK) {
+        fri_set_current(rt, job->flow.co);
+        lua_resetthread(job->flow.co);
+        fri_set_current(rt, rt->L);
+    }
+    return !rt->touched;
+#else
+    (void)job;
+    return status == LUA_OK && !rt->touched;
+#endif
 }
 
 /* What the attempt came to. */
-static void conclude(struct fri_runtime *rt, struct fri_job *job, int status,
-                     struct fri_slice *slice, struct fri_ran *ran)
+static void conclude(struct fri_runtime *rt, struct fri_job *job,
+                     struct fri_slice *slice, struct fri_ran *ran, bool failed,
+                     struct fri_error *error)
 {
-    const struct fri_memory *m = &rt->script->engine->memory;
-    struct fri_error *error = NULL;
-    bool failed = true;
-
-    ran->outcome = job->outcome;
-    if (job->exited)
-        error = crashed(rt, job);
-    else if (status == LUA_YIELD)
-        error = fri_error_new(m, FRUN_ERROR, "a task cannot yield", NULL,
-                              NULL);
-    else if (status != LUA_OK)
-        error = fri_error_take(rt->L, job->flow.co);
-    else if (job->outcome.holds == FRI_ERROR)
-        error = job->outcome.error;
-    else
-        failed = false;
     *slice = job->slice;
-    if (!failed)
-        return;
-    if (job->outcome.holds != FRI_ERROR)
-        fri_data_free(&ran->outcome);
-    if (slice->task->counted) {
+    if (!failed) {
+        ran->outcome = job->outcome;
+    } else if (slice->task->counted) {
         fail_slice(rt, job, slice, ran, error);
     } else {
         ran->outcome.holds = FRI_ERROR;
         ran->outcome.error = error;
     }
+}
+
+static bool claim(const struct fri_runtime *rt)
+{
+    return !rt->worker || fri_worker_claim(rt->worker);
+}
+
+static void suspend(struct fri_runtime *rt, struct fri_job *job,
+                    struct fri_slice *slice, struct fri_ran *ran)
+{
+    if (rt->worker && !fri_worker_suspend(rt->worker)) {
+        fri_lock(rt->script->engine);
+        fri_set_disarm(job->flow.set); /* nobody goes on with it */
+        fri_unlock(rt->script->engine);
+        return;
+    }
+    if (job->slice.task->counted)
+        cut_slice(rt, job);
+    fri_random_save(rt->script, job->flow.random);
+    job->resumable.slice = job->slice;
+    job->resumable.set = job->flow.set;
+    *slice = job->slice;
+    ran->suspended = job;
+}
+
+/* All that runs Lua comes before the claim, so that it can be stopped. */
+static void end(struct fri_runtime *rt, struct fri_job *job, int status,
+                struct fri_slice *slice, struct fri_ran *ran)
+{
+    struct fri_error *error = NULL;
+    bool failed = failure(rt, job, status, &error);
+    bool well = close_coroutine(rt, job, status);
+
+    if (claim(rt)) {
+        conclude(rt, job, slice, ran, failed, error);
+        if (job->lines.printed)
+            fri_lines_end(&job->lines);
+    } else {
+        fri_error_free(error);
+        fri_data_free(&job->outcome);
+    }
+    put_back(rt, job, well);
 }
 
 static void go_on(struct fri_runtime *rt, struct fri_job *job, int arguments,
@@ -221,22 +306,18 @@ static void go_on(struct fri_runtime *rt, struct fri_job *job, int arguments,
 
     switch_in(rt, job);
     job->flow.set = NULL;
+    fri_set_current(rt, job->flow.co);
     status = fri_lua_resume(job->flow.co, rt->L, arguments, &n);
-    if (status == LUA_YIELD && job->flow.set && !job->exited) {
-        if (job->slice.task->counted)
-            cut_slice(rt, job);
-        fri_random_save(rt->script, job->flow.random);
-        job->resumable.slice = job->slice;
-        *slice = job->slice;
-        ran->suspended = job;
-        switch_out(rt);
-        return;
-    }
-    conclude(rt, job, status, slice, ran);
-    if (job->lines.printed)
-        fri_lines_end(&job->lines);
+    fri_set_current(rt, rt->L);
+    fri_cap_off(job);
+    fri_error_free(job->resumable.error);
+    job->resumable.error = NULL;
+    job->resumable.raised = false;
+    if (status == LUA_YIELD && job->flow.set && !job->exited)
+        suspend(rt, job, slice, ran);
+    else
+        end(rt, job, status, slice, ran);
     switch_out(rt);
-    put_back(rt, job, status == LUA_OK);
 }
 
 static void fail_memory(struct fri_slice *slice, struct fri_ran *ran)
@@ -263,8 +344,10 @@ static void runner_run(void *state, struct fri_slice *slice,
     }
     job->resumable.worker = rt->worker;
     job->slice = *slice;
+    job->flow.holder.task = task;
     job->outcome.holds = FRI_NOTHING;
     job->exited = false;
+    job->told = false;
     job->refused = 0;
     job->lines.tag = rt->script->options->verbose
                          ? fri_task_name(task, job->name)
@@ -272,6 +355,7 @@ static void runner_run(void *state, struct fri_slice *slice,
     job->flow.stream = task->extra ? task->extra->stream : 0;
     if (job->flow.stream)
         fri_random_seed(rt->script, job->flow.stream);
+    fri_cap_begin(job, task->spec->memory);
     lua_rawgeti(job->flow.co, LUA_REGISTRYINDEX,
                 task->counted ? rt->items_ref : rt->task_ref);
     go_on(rt, job, 0, slice, ran);
@@ -284,7 +368,10 @@ static void runner_resume(void *state, void *suspended,
     struct fri_job *job = suspended;
 
     fri_random_load(rt->script, job->flow.random);
-    go_on(rt, job, 0, slice, ran);
+    job->told |= job->resumable.raised;
+    if (job->resumable.raised) /* core.await gives it to lua/flow.lua */
+        lua_pushboolean(job->flow.co, 1);
+    go_on(rt, job, job->resumable.raised, slice, ran);
 }
 
 /* ---- short work of the main program ----------------------------------- */
@@ -353,9 +440,44 @@ static void runner_close(void *state)
     fri_runtime_close(state);
 }
 
+/* ---- worker processes ------------------------------------------------- */
+
+static void runner_greet(void *user, struct fri_buffer *b)
+{
+    const struct fri_script *s = user;
+
+    fri_buffer_byte(b, s->options->verbose);
+    fri_put_varint(b, (uint64_t)s->options->workers);
+    fri_put_varint(b, (uint64_t)s->started);
+}
+
+/* In the place of the main program's: there is none in this process.  The ids
+ * of functions must not be those of another process. */
+static void *runner_arrive(frun_engine *e, struct fri_reader *r,
+                           uint64_t process)
+{
+    struct fri_script *s = fri_alloc_zero(&e->memory, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->engine = e;
+    s->options = &s->own;
+    s->shared = &s->owned;
+    s->own.pool_kind = -1;
+    s->own.verbose = fri_get_byte(r) != 0;
+    s->own.workers = (int)fri_get_varint(r);
+    s->started = (fri_time)fri_get_varint(r);
+    atomic_store(&s->owned.next_id, process << 32);
+    return s;
+}
+
 const struct fri_runner fri_lua_runner = {
     .open = runner_open,
     .close = runner_close,
     .run = runner_run,
     .resume = runner_resume,
+    .interrupt = fri_interrupt,
+    .calm = fri_calm,
+    .greet = runner_greet,
+    .arrive = runner_arrive,
 };
