@@ -165,8 +165,8 @@ static void free_handle(struct fri_handle *h)
 
 START_TEST(messages_hold_their_handles)
 {
-    struct fri_handle one = { 1, FRI_HANDLE_POOL, free_handle };
-    struct fri_handle two = { 1, FRI_HANDLE_LIMIT, free_handle };
+    struct fri_handle one = { 1, FRI_HANDLE_POOL, 0, free_handle };
+    struct fri_handle two = { 1, FRI_HANDLE_LIMIT, 0, free_handle };
     struct fri_handle *handles[] = { &one, &two, &one };
 
     for (size_t n = 0; n < 20; n++) {
@@ -192,7 +192,7 @@ END_TEST
 
 START_TEST(an_error_frees_what_it_holds)
 {
-    struct fri_handle one = { 1, FRI_HANDLE_POOL, free_handle };
+    struct fri_handle one = { 1, FRI_HANDLE_POOL, 0, free_handle };
     struct fri_handle *handles[] = { &one };
     struct fri_error *e = fri_error_new(&memory, FRUN_ERROR, "m", NULL, NULL);
 
@@ -235,7 +235,7 @@ END_TEST
 
 START_TEST(memory_can_run_out_anywhere)
 {
-    struct fri_handle one = { 1, FRI_HANDLE_POOL, free_handle };
+    struct fri_handle one = { 1, FRI_HANDLE_POOL, 0, free_handle };
     struct fri_handle *handles[] = { &one };
     char *text = much("text", 500);
     struct fri_error *e = NULL;

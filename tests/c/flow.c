@@ -328,7 +328,7 @@ START_TEST(all_seats_are_taken_at_once)
     ok(frun_limit_open(e, "gpu", 2, false, &same));
     ck_assert_ptr_eq(limit, same);
     status_is(FRUN_EINVAL, frun_limit_open(e, "gpu", 3, false, &same));
-    status_is(FRUN_EINVAL, frun_limit_open(e, "x", 3, true, &same));
+    status_is(FRUN_EINVAL, frun_limit_open(e, NULL, 3, true, &same));
     status_is(FRUN_EINVAL, frun_limit_open(e, "x", 0, false, &same));
     ck_assert_ptr_null(same);
     ok(frun_pool_submit(pool, kit_hold, NULL, &p, &f[0]));

@@ -15,7 +15,7 @@
 
 enum { TASKS = 48, LANES = 2, LIMITS = 2, HANDS = 64, DEPS = 3 };
 
-enum { HOLD_OFF = 10 }; /* seconds of a back-off */
+enum { HOLD_OFF = 10, TIMEOUT = 7 }; /* seconds, of a back-off, an attempt */
 
 struct model {
     struct frun_future *f; /* our handle, or NULL */
@@ -23,7 +23,8 @@ struct model {
     unsigned needs[LIMITS];
     double priority;
     int retries, attempts;
-    bool backoff, promised, asked;
+    bool backoff, promised, asked, timeout, expired, told;
+    fri_time deadline; /* of the attempt that runs */
     enum fri_task_state state;
     fri_time due;  /* WAITING for a back-off until then, 0: for others */
     int in_hand;   /* it, or so many of its slices */
@@ -95,9 +96,19 @@ static bool stops(const struct frun_future *f)
     return f->id % 2 == 0;
 }
 
-static bool stop(struct fri_lane *lane, struct frun_future *f)
+/* A range is stopped once, while somebody has a part of it. */
+static bool stop(struct fri_lane *lane, struct frun_future *f, frun_status why)
 {
+    struct model *m = &w.tasks[f->id - 1];
+
     (void)lane;
+    if (f->counted) {
+        sure(why == FRUN_ECANCELLED && f->data.range->out > 0 && !m->told);
+        m->told = true;
+    } else {
+        sure(why == FRUN_ECANCELLED || why == FRUN_ETIMEOUT);
+        sure(fri_state(f) == FRI_RUNNING);
+    }
     return stops(f);
 }
 
@@ -224,6 +235,8 @@ static void check(void)
 
         if (m->f)
             sure(fri_state(m->f) == m->state);
+        if (m->count && m->early && m->in_hand > 0)
+            sure(m->told);
         if (!final(m))
             unfinished[m->lane] += m->count ? m->count - m->done - m->failed
                                             : 1;
@@ -287,6 +300,7 @@ static void submit(struct model m, size_t chunk)
                       .limit_needs = needs };
 
     p.backoff = m.backoff ? HOLD_OFF : 0;
+    p.timeout = m.timeout ? TIMEOUT : 0;
     for (int i = 0; i < LIMITS; i++) {
         if (m.needs[i] == 0)
             continue;
@@ -318,6 +332,7 @@ static bool submit_any(void)
     } else {
         m.retries = (int)below(3);
         m.backoff = below(2);
+        m.timeout = below(2);
         for (unsigned i = 0; w.limited && i < LIMITS; i++)
             m.needs[i] = below(2) * below(w.limits[i]->count + 1);
     }
@@ -362,6 +377,7 @@ static bool take(int lane, size_t max)
 
         sure(waits_in_lane(m, lane));
         check_order(lane, m);
+        sure(n == 1 || (m->count == 0 && !m->timeout));
         m->in_hand++;
         m->seated = m->needs[0] + m->needs[1] > 0;
         if (m->count)
@@ -393,6 +409,10 @@ static bool begin(int i)
     if (begun && m->state == FRI_PENDING) {
         m->state = FRI_RUNNING;
         m->attempts++;
+        m->expired = false;
+        m->deadline = w.now + TIMEOUT * FRI_SECOND;
+        sure(fri_attempt_begin(h->slice.task, w.now));
+        sure(atomic_load(&h->slice.task->stopping) == 0);
     }
     if (begun)
         return true;
@@ -474,7 +494,10 @@ static void finish_task(struct hand h, frun_status status)
     m->seated = false;
     if (m->promised)
         status = FRUN_ECANCELLED;
-    if (status == FRUN_ERROR && !m->asked && m->attempts <= m->retries) {
+    else if (m->expired)
+        status = m->asked ? FRUN_ECANCELLED : FRUN_ETIMEOUT;
+    if ((status == FRUN_ERROR || status == FRUN_ETIMEOUT) && !m->asked
+        && m->attempts <= m->retries) {
         w.retried[m->lane]++;
         m->due = w.now
                  + (fri_time)(HOLD_OFF * pow(2, m->attempts - 1)) * FRI_SECOND;
@@ -487,6 +510,11 @@ static void finish_task(struct hand h, frun_status status)
                                            : FRI_FAILED);
     }
     fri_sched_finish(h.slice.task, &outcome, w.now);
+    if (m->f && final(m) && m->expired && status == FRUN_ETIMEOUT
+        && !w.broken[m->lane]) {
+        sure(m->f->data.error->public.status == FRUN_ETIMEOUT);
+        sure(m->f->data.error->seconds == TIMEOUT);
+    }
 }
 
 static bool finish(int i, frun_status status)
@@ -509,7 +537,7 @@ static void model_cancel(struct model *m)
         return;
     if (m->count == 0 && m->state == FRI_RUNNING) {
         m->asked = true;
-        m->promised = m->promised || stops(m->f);
+        m->promised = m->promised || m->expired || stops(m->f);
     } else {
         end_early(m, FRI_CANCELLED);
     }
@@ -567,6 +595,10 @@ static void pass_time(fri_time seconds)
         if (w.tasks[i].state == FRI_WAITING && w.tasks[i].due
             && w.tasks[i].due <= w.now)
             become_ready(&w.tasks[i]);
+    for (int i = 0; i < w.task_count; i++)
+        if (w.tasks[i].state == FRI_RUNNING && w.tasks[i].timeout
+            && w.tasks[i].deadline <= w.now)
+            w.tasks[i].expired = true;
     fri_sched_tick(&w.sched);
 }
 
@@ -707,6 +739,95 @@ START_TEST(random_schedules_with_limits)
 }
 END_TEST
 
+/* ---- deadlines -------------------------------------------------------- */
+
+/* One task of its own world, begun: its id says whether it can be stopped. */
+static struct hand timed_task(bool can_stop, int retries)
+{
+    struct model m = { .timeout = true, .retries = retries };
+
+    open_world(false);
+    if (can_stop)
+        w.sched.last_id = 1;
+    m.f = new_task(&m, &(frun_policy){ .timeout = TIMEOUT,
+                                       .retries = retries }, 0);
+    fri_sched_submit(m.f, true);
+    ck_assert_uint_eq(fri_sched_take(&w.lanes[0], 8, &w.hands[0].slice), 1);
+    ck_assert(fri_task_begin(m.f, 1, w.now));
+    ck_assert(fri_attempt_begin(m.f, w.now));
+    return w.hands[0];
+}
+
+static void finish_with(struct hand *h, fri_time at)
+{
+    struct fri_data outcome = { .holds = FRI_BYTES };
+
+    fri_sched_finish(h->slice.task, &outcome, at);
+}
+
+static void close_timed(struct hand *h)
+{
+    ck_assert_uint_eq(w.sched.timers.count, 0);
+    fri_future_unref(h->slice.task);
+    close_world();
+}
+
+START_TEST(a_result_before_the_deadline_stays)
+{
+    struct hand h = timed_task(false, 0);
+    fri_time before = w.now + 6 * FRI_SECOND;
+
+    pass_time(8);
+    ck_assert_int_eq(atomic_load(&h.slice.task->stopping), FRI_ASKED);
+    finish_with(&h, before);
+    ck_assert_int_eq(fri_state(h.slice.task), FRI_DONE);
+    close_timed(&h);
+}
+END_TEST
+
+START_TEST(what_was_promised_to_stop_has_no_result)
+{
+    struct hand h = timed_task(true, 0);
+    fri_time before = w.now + 6 * FRI_SECOND;
+
+    pass_time(8);
+    ck_assert_int_eq(atomic_load(&h.slice.task->stopping), FRI_TIMED_OUT);
+    finish_with(&h, before);
+    ck_assert_int_eq(fri_state(h.slice.task), FRI_FAILED);
+    ck_assert_str_eq(h.slice.task->data.error->message,
+                     "timed out after 7 s");
+    close_timed(&h);
+}
+END_TEST
+
+START_TEST(a_cancel_after_the_deadline_wins)
+{
+    for (int can_stop = 0; can_stop < 2; can_stop++) {
+        struct hand h = timed_task(can_stop, 5);
+
+        pass_time(8);
+        ck_assert(fri_sched_cancel(h.slice.task, NULL));
+        finish_with(&h, w.now);
+        ck_assert_int_eq(fri_state(h.slice.task), FRI_CANCELLED);
+        ck_assert_uint_eq(w.lanes[0].retried, 0);
+        close_timed(&h);
+    }
+}
+END_TEST
+
+START_TEST(a_cancel_before_the_deadline_is_no_timeout)
+{
+    struct hand h = timed_task(true, 5);
+
+    ck_assert(fri_sched_cancel(h.slice.task, NULL));
+    pass_time(8);
+    ck_assert_int_eq(atomic_load(&h.slice.task->stopping), FRI_STOPPED);
+    finish_with(&h, w.now);
+    ck_assert_int_eq(fri_state(h.slice.task), FRI_CANCELLED);
+    close_timed(&h);
+}
+END_TEST
+
 /* ---- all schedules of a few tasks ------------------------------------- */
 
 static bool apply(int op)
@@ -783,6 +904,10 @@ int main(void)
     const TTest *const tests[] = {
         random_schedules,
         random_schedules_with_limits,
+        a_result_before_the_deadline_stays,
+        what_was_promised_to_stop_has_no_result,
+        a_cancel_after_the_deadline_wins,
+        a_cancel_before_the_deadline_is_no_timeout,
         all_schedules_of_three_tasks,
     };
 

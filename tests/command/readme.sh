@@ -215,12 +215,22 @@ long_io    threads   0.10 s
    1: 2
    2: 4
    3: 6
+long_io    forks     0.11 s
+   0: 0
+   1: 2
+   2: 4
+   3: 6
 long_comp  loop      1.60 s
    0: 2236.5678097446853
    1: 2236.5678097446853
    2: 2236.5678097446853
    3: 2236.5678097446853
 long_comp  threads   0.80 s
+   0: 2236.5678097446853
+   1: 2236.5678097446853
+   2: 2236.5678097446853
+   3: 2236.5678097446853
+long_comp  forks     0.82 s
    0: 2236.5678097446853
    1: 2236.5678097446853
    2: 2236.5678097446853
@@ -249,6 +259,16 @@ END
 
 workflow dag.lua <<'END'
 58 tasks, 114 edges, at most 4 at once: 0.070 s for 0.222 s of work
+END
+
+workflow shared_dict.lua <<'END'
+table     nil nil nil nil
+dict      0 2 4 6
+returned  0 2 4 6
+END
+
+workflow queue_lock.lua <<'END'
+15 primes: 2 3 5 7 11 13 17 19 23 29 31 37 41 43 47
 END
 
 # Every option is described.

@@ -8,15 +8,7 @@ local t = require "t"
 
 local kit = {}
 
--- The kinds of pools that this build has.
-kit.kinds = { "threads" }
-do
-   local ok, pool = pcall(flow.forks, 1)
-   if ok then
-      pool:close()
-      kit.kinds[2] = "forks"
-   end
-end
+kit.kinds = { "threads", "forks" }
 
 -- A test for each kind of pool, with a fresh one of so many workers.
 function kit.on(name, workers, body)

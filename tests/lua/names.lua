@@ -44,7 +44,9 @@ end
 
 -- The value of "flow.yaml.read", "pool:submit" and the like.
 local pool = flow.threads(1)
-local objects = { flow = flow, pool = pool, future = pool:submit(function() end) }
+local objects = { flow = flow, pool = pool, future = pool:submit(function() end),
+   queue = flow.queue(), dict = flow.dict(), lock = flow.lock(),
+   share = flow.share(1) }
 
 local function lookup(path)
    local value
@@ -75,7 +77,11 @@ end)
 t.test("what exists is described and defined", function()
    local exported = functions(flow, "flow.", {})
    functions(methods(pool), "pool:", exported)
-   functions(methods(objects.future), "future:", exported)
+   for name, object in pairs(objects) do
+      if name ~= "flow" and name ~= "pool" then
+         functions(methods(object), name .. ":", exported)
+      end
+   end
    for _, name in ipairs(sorted(exported)) do
       if not private[name] then
          t.ok(described[name], name .. " is in docs/reference.md")
