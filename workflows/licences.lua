@@ -1,7 +1,7 @@
 #!/usr/bin/env flowrun
--- licences.lua: a hundred analyses and three solver licences. Results come in
--- the order of the cases, whatever the order in which they ended, and one that
--- waits for a licence holds no worker.
+-- licences.lua: a hundred analyses in processes, and three solver licences.
+-- Results come in the order of the cases, whatever the order in which they
+-- ended, and one that waits for a licence holds no worker.
 local flow = require("flowrun")
 
 local opt = flow.args {
@@ -19,7 +19,7 @@ end
 local cases = {}
 for i = 1, opt.cases do cases[i] = { x = i, y = i % 7 } end
 
-local solver = flow.threads(8):with { limit = flow.limit(opt.licences) }
+local solver = flow.forks(8):with { limit = flow.limit(opt.licences) }
 local started = flow.now()
 local results = flow.gather(solver:scatter(analyse, cases))
 local parallel, series, slowest = flow.now() - started, 0, 1

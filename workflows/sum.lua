@@ -1,7 +1,7 @@
 #!/usr/bin/env flowrun
--- sum.lua: add up 1 .. n-1 in pieces, over all cores. flow.int is a 64-bit
--- integer on both Luas; LuaJIT's own numbers are doubles, and would be wrong
--- beyond 2^53.
+-- sum.lua: add up 1 .. n-1 in pieces, in a process for each core. flow.int is a
+-- 64-bit integer on both Luas; LuaJIT's own numbers are doubles, and would be
+-- wrong beyond 2^53.
 local flow = require("flowrun")
 
 local opt = flow.args {
@@ -15,7 +15,7 @@ local function sum(range)
    return total
 end
 
-local pool = flow.threads()
+local pool = flow.forks()
 local total = flow.int(0)
 for _, part in ipairs(pool:map(sum, flow.split(1, opt.n - 1, opt.pieces))) do
    total = total + part
