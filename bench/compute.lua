@@ -1,6 +1,6 @@
--- compute.lua loop|pool [FIRST LAST]: the four calls of long_comp of the
--- workflow pools.lua, as a whole program: in a plain loop, by any Lua, or on
--- two workers.
+-- compute.lua loop|threads|forks [FIRST LAST]: the four calls of long_comp of
+-- the workflow pools.lua, as a whole program: in a plain loop, by any Lua, or
+-- on two workers of that kind.
 local how, first, last = arg[1], tonumber(arg[2] or 0), tonumber(arg[3] or 3)
 
 local function long_comp(i)
@@ -13,9 +13,9 @@ end
 
 local calls, results = {}, {}
 for i = first, last do calls[#calls + 1] = i end
-if how == "pool" then
-   results = require("flowrun").threads(2):map(long_comp, calls)
-else
+if how == "loop" then
    for i, call in ipairs(calls) do results[i] = long_comp(call) end
+else
+   results = require("flowrun")[how](2):map(long_comp, calls)
 end
 for i, x in ipairs(results) do print(("%d: %.17g"):format(calls[i], x)) end

@@ -96,15 +96,30 @@ function kit.resident()
    return tonumber(pages) * 4096
 end
 
--- A pool whose workers have all run something.
-function kit.warm(workers)
-   local pool = flow.threads(workers)
+-- A pool, of threads if no kind is named, whose workers have all run something.
+function kit.warm(workers, kind)
+   local pool = flow[kind or "threads"](workers)
    for _ = 1, 3 do
       local futures = {}
       for i = 1, 2 * workers do futures[i] = pool:submit(flow.sleep, 0.001) end
       flow.gather(futures)
    end
    return pool
+end
+
+local function nothing(_) end
+
+-- The microseconds of one task there and back, `n` times, with a pause before
+-- each if one is given.
+function kit.trips(pool, n, pause)
+   local times = {}
+   for i = 1, n do
+      if pause then flow.sleep(pause) end
+      local started = flow.now()
+      pool:submit(nothing, i):result()
+      times[i] = (flow.now() - started) * 1e6
+   end
+   return times
 end
 
 return kit

@@ -1,5 +1,5 @@
 # peer.py SUBJECT: what Python's pools take for the work of bench/SUBJECT.lua.
-# Figures are printed as in kit.lua. Two workers, but for grid's six.
+# Figures are printed as in kit.lua. Two workers, but for grid's six and gather's.
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -34,6 +34,14 @@ def sum_range(first):
     return sum(range(first, first + 1000000))
 
 
+def same(value):
+    return value
+
+
+def short_sleep(_):
+    time.sleep(0.01)
+
+
 def report(name, value):
     print(f"{name}\t{value:.9g}")
 
@@ -45,6 +53,13 @@ def seconds(fn, repeats=3):
         fn()
         times.append(time.perf_counter() - started)
     return sorted(times)[len(times) // 2]
+
+
+# Of single calls: the median and the 99th of 100, in microseconds.
+def report_trips(name, fn, n):
+    times = sorted(seconds(fn, 1) * 1e6 for _ in range(n))
+    report(name, times[n // 2])
+    report(f"{name}_p99", times[n * 99 // 100])
 
 
 def submit():
@@ -115,6 +130,63 @@ def first():
         print(pool.submit(nothing, 1).result())
 
 
+def forks():
+    n = 100000
+    few = range(2000)
+    with Pool(2) as pool:
+        pool.map(tiny, range(100))
+        report(f"forks.{POOL}", seconds(lambda: pool.map(tiny, range(n))) / n * 1e6)
+        batch = lambda: [r.get() for r in [pool.apply_async(nothing, (i,)) for i in few]]
+        report("forks.apply_async", seconds(batch) / len(few) * 1e6)
+        report_trips("forks.apply", lambda: pool.apply(nothing, (1,)), 1000)
+    with ProcessPoolExecutor(2) as pool:
+        once = lambda: pool.submit(nothing, 1).result()
+        seconds(once, 100)
+        report_trips(f"forks.{PROCESSES}", once, 500)
+
+
+def open_executor():
+    with ProcessPoolExecutor(2) as pool:
+        wait([pool.submit(nothing, i) for i in range(2)])
+
+
+def open_pool():
+    pool = Pool(2)
+    for result in [pool.apply_async(nothing, (i,)) for i in range(2)]:
+        result.get()
+    pool.close()
+    pool.join()
+
+
+def open_():
+    open_executor()
+    report(f"open.{PROCESSES}", seconds(open_executor, 5) * 1000)
+    report(f"open.{POOL}", seconds(open_pool, 5) * 1000)
+    heap = b"x" * (1 << 30)
+    report(f"open1GB.{PROCESSES}", seconds(open_executor) * 1000)
+    del heap
+
+
+def payload():
+    numbers = [i + 0.5 for i in range(1000000)]
+    text = b"x" * 100000000
+    with Pool(2) as pool:
+        pool.map(tiny, range(100))
+        report(f"payload.{POOL}", seconds(lambda: pool.apply(same, (numbers,))) * 1000)
+        report(f"payload100MB.{POOL}", seconds(lambda: pool.apply(same, (text,))) * 1000)
+
+
+def gather():
+    for name, executor in ((THREADS, ThreadPoolExecutor), (PROCESSES, ProcessPoolExecutor)):
+        for workers in (3, 10, 100):
+            ideal = -(-100 // workers) * 0.01
+            with executor(workers) as pool:
+                all_cases = lambda: list(pool.map(short_sleep, range(100)))
+                all_cases()
+                over = seconds(all_cases, 1 if workers == 3 else 3) - ideal
+                report(f"gather{workers}.{name}", over * 1000)
+
+
 if __name__ == "__main__":
-    names = {"map": map_, "sum": sum_}
+    names = {"map": map_, "sum": sum_, "open": open_}
     names.get(sys.argv[1], globals().get(sys.argv[1]))()
