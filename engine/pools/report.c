@@ -194,8 +194,6 @@ void fri_guest_report(struct fri_home *h, const struct fri_guest *g,
 
 /* ---- resources -------------------------------------------------------- */
 
-/* Beside the cap of the language's allocator: what the process maps in all.
- * Some room is left for what it needs to come to an end. */
 /* The sanitizers map terabytes, and more of them while they work. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_CAP 0
@@ -208,6 +206,8 @@ void fri_guest_report(struct fri_home *h, const struct fri_guest *g,
 #define HAS_CAP 1
 #endif
 
+/* Beside the cap of the language's allocator: what the process maps in all.
+ * Some room is left for what it needs to come to an end. */
 void fri_home_cap(uint64_t bytes)
 {
     struct rlimit limit;

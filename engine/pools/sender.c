@@ -163,12 +163,22 @@ static bool lacks_room(struct fri_channel *c, const struct fri_header *h)
     return !has_room_for(c, h);
 }
 
+/* The socket may be full of descriptors: some are gone when the worker has
+ * read a frame. */
+static bool put_letter(struct fri_channel *c, const struct fri_letter *l)
+{
+    if (put_with(c, &l->header, l->bytes, l->fds, l->fd_count))
+        return true;
+    atomic_store(&c->page->engine_waits_room, 1);
+    return put_with(c, &l->header, l->bytes, l->fds, l->fd_count);
+}
+
 void fri_channel_flush(struct fri_channel *c)
 {
     struct fri_letter *l;
 
     while ((l = c->first) != NULL && !lacks_room(c, &l->header)
-           && put_with(c, &l->header, l->bytes, l->fds, l->fd_count)) {
+           && put_letter(c, l)) {
         for (unsigned i = 0; i < l->fd_count; i++)
             close(l->fds[i]);
         c->first = l->next;

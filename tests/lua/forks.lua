@@ -808,7 +808,9 @@ on("memory stays", 2, function(pool)
    local before = resident()
    for _ = 1, 20 do round() end
    local grown = resident() - before
-   t.ok(grown < 16 * 2 ^ 20, grown .. " bytes more after 100,000 tasks")
+   -- The address sanitizer keeps what was freed for a while.
+   local most = (os.getenv("FLOWRUN") or ""):find("asan") and 256 or 16
+   t.ok(grown < most * 2 ^ 20, grown .. " bytes more after 100,000 tasks")
 end)
 
 -- More tasks wait than there may be processes, so some share one, and those
