@@ -87,6 +87,18 @@ static void key_field(lua_State *L, struct frun_future *f)
     lua_setfield(L, -2, "key");
 }
 
+/* Its worker may be adding to what few tasks have; the name itself stays. */
+static const char *name_of(struct frun_future *f, char text[32])
+{
+    frun_engine *e = f->spec->lane->sched->user;
+    const char *name;
+
+    fri_lock(e);
+    name = fri_task_name(f, text);
+    fri_unlock(e);
+    return name;
+}
+
 static int future_info(lua_State *L)
 {
     struct frun_future *f = fri_future_check(L, 1);
@@ -96,7 +108,7 @@ static int future_info(lua_State *L)
     char text[32];
 
     lua_createtable(L, 0, 12);
-    lua_pushstring(L, fri_task_name(f, text));
+    lua_pushstring(L, name_of(f, text));
     lua_setfield(L, -2, "name");
     lua_pushstring(L, f->spec->lane->name);
     lua_setfield(L, -2, "pool");
@@ -135,7 +147,7 @@ static int future_tostring(lua_State *L)
     struct frun_future *f = fri_future_check(L, 1);
     char text[32];
 
-    lua_pushfstring(L, "future (%s", fri_task_name(f, text));
+    lua_pushfstring(L, "future (%s", name_of(f, text));
     if (f->key_kind == FRI_KEY_NUMBER)
         lua_pushfstring(L, " [%d]", (int)f->key.number);
     else if (f->key_kind == FRI_KEY_MESSAGE
