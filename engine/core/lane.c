@@ -21,6 +21,15 @@ void fri_lane_free(struct fri_lane *lane)
     fri_error_free(lane->why);
 }
 
+void fri_lane_measure(struct fri_lane *lane, fri_time took)
+{
+    fri_time most = UINT32_MAX / 8;
+    uint64_t ns = (uint64_t)(took < 0 || took > most ? most : took) + 1;
+    uint64_t mean = lane->task_ns;
+
+    lane->task_ns = (uint32_t)(mean ? (7 * mean + ns) / 8 : ns);
+}
+
 /* Takes the best out of the queue; true when it is not final yet. */
 static bool drop_best(struct fri_lane *lane, struct frun_future *best)
 {

@@ -139,6 +139,9 @@ void fri_lane_init(struct fri_lane *lane, struct fri_sched *s,
                    const struct fri_lane_hooks *hooks, unsigned workers);
 void fri_lane_free(struct fri_lane *lane);
 
+/* A task has taken so long: into task_ns, the mean. */
+void fri_lane_measure(struct fri_lane *lane, fri_time took);
+
 /* Is this a dependency, of w->dependant? */
 bool fri_waiter_of_task(const struct fri_waiter *w);
 

@@ -89,7 +89,6 @@ struct fri_channel {
     bool worker; /* which side this is */
     bool bad;    /* the other side has written garbage */
     bool ended;  /* the other end of the socket was closed */
-    bool room_wanted;
     int *fds; /* received, not taken up */
     unsigned fd_count, fd_room;
     struct fri_letter *first, **last;

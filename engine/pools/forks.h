@@ -74,7 +74,6 @@ struct fri_fork {
     uint8_t queue[FRI_SLOTS]; /* slots that are not begun, oldest first */
     unsigned queue_at, queue_count;
     uint64_t handed;  /* tasks so far */
-    bool ready;       /* it has said so */
     bool useful;      /* it has begun a task */
     bool running;     /* counted in forks->running */
     bool ending;      /* told to leave */

@@ -4,14 +4,6 @@
  */
 #include "pools/threads.h"
 
-static void measure(struct fri_lane *lane, fri_time took)
-{
-    uint64_t ns = took > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint64_t)took + 1;
-    uint64_t mean = lane->task_ns;
-
-    lane->task_ns = (uint32_t)(mean ? (7 * mean + ns) / 8 : ns);
-}
-
 /* Its results could not be kept: then none of the slice counts as done. */
 static void lose(struct fri_done *d)
 {
@@ -62,7 +54,7 @@ void fri_hand_publish_one(struct fri_thread *t, struct fri_done *d)
         finish_range(d);
     } else {
         if (!d->resumed)
-            measure(&t->worker.pool->lane, d->ended - d->began);
+            fri_lane_measure(&t->worker.pool->lane, d->ended - d->began);
         fri_sched_finish(d->slice.task, &d->ran.outcome, d->ended);
     }
 }

@@ -1,18 +1,14 @@
+/*
+ * home.c - in a worker process: errands, which are requests with an answer.
+ *
+ * A future stands for each until the answer comes.  Its number has a turn in
+ * it, so that an answer to one that was withdrawn meets nobody else.
+ */
 #include "pools/home.h"
 
 #include <string.h>
 
-struct fri_home *fri_home_of(frun_engine *e)
-{
-    return e->home;
-}
-
 /* ---- errands ---------------------------------------------------------- */
-
-void fri_home_frame(struct fri_home *h)
-{
-    fri_wire_begin(&h->port);
-}
 
 bool fri_home_post(struct fri_home *h, unsigned kind)
 {
@@ -80,7 +76,7 @@ uint64_t fri_errand_of(const struct fri_home *h,
 struct fri_buffer *fri_errand_request(struct fri_home *h, uint64_t number,
                                   enum fri_request what)
 {
-    fri_home_frame(h);
+    fri_home_begin(h);
     fri_put_varint(&h->channel.text, number);
     fri_buffer_byte(&h->channel.text, (uint8_t)what);
     return &h->channel.text;
@@ -241,7 +237,7 @@ static void remote_withdraw(frun_engine *e, struct frun_future *future)
     if (number == 0)
         return;
     fri_future_unref(fri_errand_end(h, number));
-    fri_home_frame(h);
+    fri_home_begin(h);
     fri_put_varint(&h->channel.text, number);
     fri_home_post(h, FRI_FRAME_WITHDRAW);
 }

@@ -62,15 +62,12 @@ struct fri_home {
     size_t known_count, known_capacity;
     struct fri_errand *errands;
     uint32_t errand_count, errand_free; /* free: 0, or a number */
-    uint32_t answered; /* the handle in the last answer, for who waits */
-    struct fri_handle *made;
+    struct fri_handle *made; /* the handle in the last answer, for who waits */
     uint64_t failed; /* id of the map of which a slice failed last */
     fri_time rung;
     unsigned since_sweep;
     bool leaving;
 };
-
-struct fri_home *fri_home_of(frun_engine *e);
 
 /* ---- guest.c: tasks that arrive --------------------------------------- */
 
@@ -115,7 +112,6 @@ uint64_t fri_errand_of(const struct fri_home *h, const struct frun_future *f);
 /* REQUEST: number, what; its rest is the caller's to add and send. */
 struct fri_buffer *fri_errand_request(struct fri_home *h, uint64_t number,
                                       enum fri_request what);
-void fri_home_frame(struct fri_home *h);
 bool fri_home_post(struct fri_home *h, unsigned kind);
 
 /* ---- home.c: things and requests -------------------------------------- */

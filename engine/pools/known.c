@@ -289,7 +289,7 @@ void fri_home_sweep(struct fri_home *h)
         if (!is_unused(k))
             continue;
         if (!any)
-            fri_home_frame(h);
+            fri_home_begin(h);
         any = k->released = true;
         fri_put_varint(&h->channel.text, i + 1);
         fri_put_varint(&h->channel.text, k->seen);

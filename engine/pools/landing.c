@@ -11,14 +11,6 @@
 
 /* ---- results ---------------------------------------------------------- */
 
-static void measure(struct fri_lane *lane, uint64_t ns)
-{
-    uint64_t mean = lane->task_ns;
-
-    ns = ns > UINT32_MAX / 8 ? UINT32_MAX / 8 : ns + 1;
-    lane->task_ns = (uint32_t)(mean ? (7 * mean + ns) / 8 : ns);
-}
-
 static void keep_facts(struct frun_future *task, double cpu, int64_t memory)
 {
     struct fri_extra *x = cpu > 0 ? fri_task_extra(task) : NULL;
@@ -116,7 +108,7 @@ static bool read_outcome(struct fri_fork *w, struct fri_reader *r,
         return true;
     }
     if (!resumed)
-        measure(&w->forks->pool->lane, ns);
+        fri_lane_measure(&w->forks->pool->lane, (fri_time)ns);
     if (outcome.holds == FRI_ERROR)
         leave_after(w, f, outcome.error);
     fri_sched_finish(f->task, &outcome, fri_now());
@@ -219,7 +211,6 @@ static bool read_ready(struct fri_fork *w, struct fri_reader *r)
 {
     struct fri_error *error;
 
-    w->ready = true;
     if (fri_get_byte(r) == 0)
         return !r->bad;
     error = fri_wire_get_error(&w->port, r);

@@ -50,7 +50,7 @@ static bool send_spec(struct fri_home *h, struct fri_spec *spec)
     view.plain = spec->asked == NULL;
     if (spec->asked)
         view.policy = *spec->asked;
-    fri_home_frame(h);
+    fri_home_begin(h);
     fri_put_varint(&h->channel.text, spec->id);
     if (!h->port.put(&h->port, &h->channel.text, &view.handle))
         return false;
