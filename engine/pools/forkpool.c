@@ -252,7 +252,9 @@ static bool forks_watch(frun_pool *pool, fri_time now)
     for (struct fri_fork *w = fs->all; w; w = w->next) {
         if (w->flying <= 1 || w->ended)
             continue;
-        if (w->queue_count > 0 && now - w->busy_since > LONG)
+        /* Only where somebody could take it up. */
+        if (w->queue_count > 0 && now - w->busy_since > LONG
+            && fs->running < pool->workers)
             fri_fork_reclaim(w);
         more = true;
     }

@@ -262,8 +262,9 @@ static struct fri_fork *start_fork(struct fri_forks *fs)
 
 static bool is_idle(const struct fri_fork *w)
 {
-    return w->flying + w->suspended == 0 && !w->ending && !w->dying
-           && !w->ended;
+    /* What was revoked is dropped when the worker comes to it, at once. */
+    return w->flying == w->revoked && w->suspended == 0 && !w->ending
+           && !w->dying && !w->ended && w->flying < FRI_SLOTS;
 }
 
 /* A worker whose tasks all wait may take another when there are processes

@@ -337,6 +337,20 @@ local function innermost(future)
    return err, n
 end
 
+-- Slices that were taken back made workers look busy, and others were started.
+on("a map of 2 ms items keeps its workers", 2, function(pool)
+   local items, seen, count = {}, {}, 0
+   for i = 1, 60 do items[i] = i end
+   for _, number in ipairs(pool:map(function()
+      local late = flow.now() + 0.002
+      while flow.now() < late do end
+      return pid()
+   end, items)) do
+      if not seen[number] then seen[number], count = true, count + 1 end
+   end
+   t.ok(count <= 2, count .. " workers")
+end)
+
 on("a nested failure is the outer's", 1, function(pool)
    local err, n = innermost(pool:submit(fall, 3))
    t.equal(err.kind, "crashed")
