@@ -123,18 +123,55 @@ static bool read_text(const char *path, char *text, size_t size)
     return n >= 0;
 }
 
+/* What follows the name in a stat file; NULL: there is no such file. */
+static const char *read_stat(const char *path, char *text, size_t size)
+{
+    const char *name_end;
+
+    if (!read_text(path, text, size))
+        return NULL;
+    name_end = strrchr(text, ')');
+    return name_end ? name_end + 1 : NULL;
+}
+
 static pid_t parent_of(pid_t pid)
 {
-    char path[64], text[512], *name_end;
+    char path[64], text[512];
+    const char *stat;
     int parent;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    if (!read_text(path, text, sizeof text))
-        return -1;
-    name_end = strrchr(text, ')');
-    if (!name_end || sscanf(name_end + 1, " %*c %d", &parent) != 1)
-        return -1;
-    return parent;
+    stat = read_stat(path, text, sizeof text);
+    return stat && sscanf(stat, " %*c %d", &parent) == 1 ? parent : -1;
+}
+
+/* PF_EXITING is set before a join can return, and such a thread runs nothing
+ * of ours any more. */
+static bool is_exiting(const char *thread)
+{
+    enum { EXITING = 4 };
+    char path[64], text[512];
+    const char *stat;
+    unsigned flags;
+
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", thread);
+    stat = read_stat(path, text, sizeof text);
+    return !stat || (sscanf(stat, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1
+                     && flags & EXITING);
+}
+
+unsigned fri_process_count_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    struct dirent *entry;
+    unsigned n = 0;
+
+    if (!dir)
+        return ~0u;
+    while ((entry = readdir(dir)) != NULL)
+        n += entry->d_name[0] != '.' && !is_exiting(entry->d_name);
+    closedir(dir);
+    return n;
 }
 
 static void kill_by_scan(pid_t self)

@@ -24,4 +24,8 @@ void fri_process_raise_oom(int more);
  * one thread, so that none is reaped meanwhile. */
 void fri_process_kill_children(pid_t self);
 
+/* Threads of this process that can hold a lock; unknown is many.  One that
+ * was joined is none, though the kernel may show it for a moment more. */
+unsigned fri_process_count_threads(void);
+
 #endif

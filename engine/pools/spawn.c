@@ -18,9 +18,9 @@
 #define _GNU_SOURCE
 #include "pools/joint.h"
 #include "pools/parcel.h"
+#include "pools/process.h"
 #include "base/clock.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -62,24 +62,10 @@ struct fri_spawner {
 
 /* ---- making the helper ------------------------------------------------ */
 
-/* Unknown is many. */
-static unsigned count_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    struct dirent *entry;
-    unsigned n = 0;
-
-    if (!dir)
-        return ~0u;
-    while ((entry = readdir(dir)) != NULL)
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
-}
-
 static bool can_fork(const struct fri_spawner *s)
 {
-    return count_threads() <= s->options.own_threads + 1 + WATCHERS;
+    return fri_process_count_threads()
+           <= s->options.own_threads + 1 + WATCHERS;
 }
 
 /* The errno with which the process ended, 0 also when somebody else has

@@ -784,6 +784,23 @@ START_TEST(threads_of_host)
 }
 END_TEST
 
+/* The kernel lists a thread a little longer than a join takes. */
+START_TEST(threads_that_were_joined_do_not_count)
+{
+    for (int i = 0; i < 300; i++) {
+        struct second t;
+        int error = 0;
+        struct fri_spawner *s;
+
+        second_start(&t);
+        second_end(&t);
+        s = open_with(NULL, WATCHERS, &error);
+        ck_assert_msg(s != NULL, "%s", strerror(error));
+        close_all(s);
+    }
+}
+END_TEST
+
 START_TEST(no_standard_streams)
 {
     struct fri_spawner *s;
@@ -860,6 +877,7 @@ int main(int argc, char **argv)
         another_helper, host_killed, host_killed_at_once,
         copy_of_host_lives_on, close_in_copy, plain_host,
         host_ignores_children, host_waits_for_any, threads_of_host,
+        threads_that_were_joined_do_not_count,
         no_standard_streams, no_memory, no_more_processes,
     };
 
