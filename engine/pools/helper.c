@@ -24,14 +24,22 @@
  *     is a pidfd of the host, too.  Then all children are killed, again and
  *     again, since killing one may bring its children here, until none is
  *     left.
- *  6. The helper's own death kills its workers (PDEATHSIG; the helper has one
+ *  6. It holds what a command writes to until it has said that the command has
+ *     ended: so nobody is woken by the end of that file before.
+ *  7. The helper's own death kills its workers (PDEATHSIG; the helper has one
  *     thread, so it is the death of the process).
- *  7. Helper and workers end by _exit: what the host has prepared for its own
+ *  8. Helper and workers end by _exit: what the host has prepared for its own
  *     end must not happen here.
  */
 #define _GNU_SOURCE
 #include "pools/helper.h"
+#include "base/clock.h"
+#include "pools/board.h"
+#include "pools/heard.h"
+#include "pools/launch.h"
+#include "pools/post.h"
 #include "pools/process.h"
+#include "pools/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,32 +54,29 @@
 #include <unistd.h>
 
 enum {
-    OOM_MORE = 200, /* the kernel takes workers before the engine */
+    OOM_MORE = 200, /* the kernel takes these before the engine */
     END_MS = 10     /* between two looks for children that are left */
-};
-
-struct process;
-
-struct post {
-    struct post *next;
-    struct process *done; /* its record, no longer needed once this is sent */
-    struct fri_helper_report report;
 };
 
 struct process {
     struct process *next;
     uint64_t id;
     pid_t pid;
-    struct post start, end;
+    int held[2]; /* of a command (rule 6), < 0: none */
+    fri_time since;
+    bool command;
+    fri_note *note; /* of a command: its group (board.h), or NULL */
+    struct fri_post start, end;
 };
 
 struct helper {
     const struct fri_helper_start *start;
     pid_t self;
     struct process *all; /* not reaped yet */
-    struct post *out, **out_end;
-    struct post refused;
-    bool refusing; /* `refused` is in the outbox */
+    struct fri_posts posts;
+    struct fri_post refused;
+    struct fri_launcher launcher;
+    char scratch[FRI_HELPER_INLINE]; /* removed at the end; "": none */
 };
 
 /* ---- waiting ---------------------------------------------------------- */
@@ -104,51 +109,42 @@ static void rest(struct pollfd *fds, nfds_t n, long ms)
 
 /* ---- saying ----------------------------------------------------------- */
 
-static void say(struct helper *h, struct post *post, uint32_t kind,
-                uint64_t id)
-{
-    post->report.magic = FRI_HELPER_MAGIC;
-    post->report.kind = kind;
-    post->report.id = id;
-    post->next = NULL;
-    *h->out_end = post;
-    h->out_end = &post->next;
-}
-
-static bool send_post(const struct helper *h, const struct post *post)
-{
-    ssize_t n;
-
-    do
-        n = send(h->start->socket, &post->report, sizeof post->report,
-                 MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n >= 0;
-}
-
 static void flush(struct helper *h)
 {
-    struct post *post;
-
-    while ((post = h->out) != NULL && send_post(h, post)) {
-        h->out = post->next;
-        if (!h->out)
-            h->out_end = &h->out;
-        h->refusing = h->refusing && post != &h->refused;
-        free(post->done);
-    }
+    fri_posts_flush(&h->posts, h->start->socket);
 }
 
+/* p: its record, no longer needed then; NULL: there is none. */
 static void say_failed(struct helper *h, struct process *p, uint64_t id,
                        int error)
 {
-    struct post *post = p ? &p->start : &h->refused;
+    struct fri_post *post = p ? &p->start : &h->refused;
 
-    if (!p)
-        h->refusing = true;
     post->done = p;
     post->report.error = error;
-    say(h, post, FRI_SPAWN_FAILED, id);
+    fri_post(&h->posts, post, FRI_SPAWN_FAILED, id);
+}
+
+/* ---- processes -------------------------------------------------------- */
+
+static struct process *process_new(struct helper *h, uint64_t id)
+{
+    struct process *p = calloc(1, sizeof *p);
+
+    if (!p) {
+        say_failed(h, NULL, id, ENOMEM);
+        return NULL;
+    }
+    p->id = id;
+    p->held[0] = p->held[1] = -1;
+    p->since = fri_now();
+    return p;
+}
+
+static void link_process(struct helper *h, struct process *p)
+{
+    p->next = h->all;
+    h->all = p;
 }
 
 /* ---- workers ---------------------------------------------------------- */
@@ -173,24 +169,25 @@ static _Noreturn void be_worker(const struct helper *h, const int *fds)
     _exit(0);
 }
 
+static void say_started(struct helper *h, struct process *p)
+{
+    p->start.report.pid = p->pid;
+    fri_post(&h->posts, &p->start, FRI_SPAWN_STARTED, p->id);
+}
+
 static void started(struct helper *h, struct process *p)
 {
     setpgid(p->pid, p->pid);
-    p->next = h->all;
-    h->all = p;
-    p->start.report.pid = p->pid;
-    say(h, &p->start, FRI_SPAWN_STARTED, p->id);
+    link_process(h, p);
+    say_started(h, p);
 }
 
 static void start_worker(struct helper *h, uint64_t id, const int *fds)
 {
-    struct process *p = calloc(1, sizeof *p);
+    struct process *p = process_new(h, id);
 
-    if (!p) {
-        say_failed(h, NULL, id, ENOMEM);
+    if (!p)
         return;
-    }
-    p->id = id;
     p->pid = fork();
     if (p->pid == 0)
         be_worker(h, fds);
@@ -199,6 +196,52 @@ static void start_worker(struct helper *h, uint64_t id, const int *fds)
     else
         say_failed(h, p, id, errno);
 }
+
+/* ---- commands --------------------------------------------------------- */
+
+/* Rule 6; that of its standard input is the command's alone. */
+static void hold(struct process *p, struct fri_heard *r, size_t streams)
+{
+    size_t first = r->request.streams & 1u;
+
+    for (size_t i = first; i < streams; i++) {
+        p->held[i - first] = r->fds[i];
+        r->fds[i] = -1;
+    }
+}
+
+/* The descriptors are those of its streams, and then that of an order which
+ * is no part of the request. */
+static void start_command(struct helper *h, struct fri_heard *r)
+{
+    struct process *p = process_new(h, r->request.id);
+    struct fri_launch launch = {
+        .order = r->more, .size = r->size,
+        .note = fri_board_place(h->start->board),
+    };
+    size_t used = 0;
+
+    if (!p)
+        return;
+    for (unsigned i = 0; i < 3; i++)
+        launch.streams[i] = r->request.streams & 1u << i && used < r->n
+                            ? r->fds[used++] : -1;
+    launch.apart = used < r->n ? r->fds[used] : -1;
+    if (launch.apart >= 0)
+        launch.size = (size_t)r->request.number;
+    p->pid = fri_launch(&h->launcher, &launch);
+    if (p->pid < 0) {
+        p->start.report.step = launch.step;
+        say_failed(h, p, p->id, launch.error);
+        return;
+    }
+    p->command = true;
+    p->note = launch.note;
+    hold(p, r, used);
+    link_process(h, p);
+}
+
+/* ---- signals ---------------------------------------------------------- */
 
 /* Each once, though the process may have left its group. */
 static void signal_process(const struct process *p, int number)
@@ -233,9 +276,11 @@ static void say_ended(struct helper *h, struct process *p, int status,
     r->pid = p->pid;
     r->status = status;
     r->cpu = seconds(usage->ru_utime) + seconds(usage->ru_stime);
-    r->memory = (int64_t)usage->ru_maxrss * 1024;
+    r->memory = p->command ? fri_launch_peak(usage)
+                           : (int64_t)usage->ru_maxrss * 1024;
+    r->seconds = fri_seconds(fri_now() - p->since);
     p->end.done = p;
-    say(h, &p->end, FRI_SPAWN_ENDED, p->id);
+    fri_post(&h->posts, &p->end, FRI_SPAWN_ENDED, p->id);
 }
 
 static struct process *take_process(struct helper *h, pid_t pid)
@@ -250,6 +295,17 @@ static struct process *take_process(struct helper *h, pid_t pid)
     return p;
 }
 
+/* Its record goes with what is said of it. */
+static void let_go(struct helper *h, struct process *p)
+{
+    int held[] = { p->held[0], p->held[1] };
+
+    flush(h);
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+        if (held[i] >= 0)
+            close(held[i]);
+}
+
 static void reap_one(struct helper *h, pid_t pid)
 {
     struct process *p = take_process(h, pid);
@@ -258,8 +314,12 @@ static void reap_one(struct helper *h, pid_t pid)
 
     if (p)
         kill(-pid, SIGKILL);
-    if (wait4(pid, &status, __WALL, &usage) == pid && p)
+    if (p && p->note)
+        atomic_store(p->note, 0);
+    if (wait4(pid, &status, __WALL, &usage) == pid && p) {
         say_ended(h, p, status, &usage);
+        let_go(h, p);
+    }
 }
 
 /* False when there are no children at all. */
@@ -279,57 +339,56 @@ static bool reap(struct helper *h)
 
 /* ---- hearing ---------------------------------------------------------- */
 
-static size_t take_fds(struct msghdr *m, int *fds)
+static void take_scratch(struct helper *h, const struct fri_heard *heard)
 {
-    struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    size_t n = 0;
-
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-        return 0;
-    n = (c->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
-    memcpy(fds, CMSG_DATA(c), n * sizeof *fds);
-    return n;
+    memcpy(h->scratch, heard->more, heard->size);
+    h->scratch[heard->size - 1] = '\0';
 }
 
-/* What it takes to start something else than a worker comes in here. */
-static void obey(struct helper *h, const struct fri_helper_request *r,
-                 const int *fds, size_t n, bool cut)
+static void obey(struct helper *h, struct fri_heard *heard)
 {
+    const struct fri_helper_request *r = &heard->request;
+
     if (r->kind == FRI_HELPER_SIGNAL)
         signal_id(h, r->id, (int)r->number);
-    else if (r->kind == FRI_HELPER_WORKER && n == 2)
-        start_worker(h, r->id, fds);
+    else if (r->kind == FRI_HELPER_SCRATCH && heard->size > 0)
+        take_scratch(h, heard);
+    else if (heard->cut)
+        say_failed(h, NULL, r->id, EMFILE);
+    else if (r->kind == FRI_HELPER_WORKER && heard->n == 2)
+        start_worker(h, r->id, heard->fds);
+    else if (r->kind == FRI_HELPER_COMMAND)
+        start_command(h, heard);
     else
-        say_failed(h, NULL, r->id, cut ? EMFILE : EINVAL);
+        say_failed(h, NULL, r->id, EINVAL);
 }
 
 /* False when there is nothing to read. */
 static bool hear(struct helper *h)
 {
-    struct fri_helper_request r;
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int)
-                                                     * FRI_HELPER_FDS)];
-    struct iovec part = { &r, sizeof r };
-    struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1,
-                        .msg_control = control,
-                        .msg_controllen = sizeof control };
-    int fds[FRI_HELPER_FDS];
-    ssize_t got = recvmsg(h->start->socket, &m,
-                          MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    size_t n;
+    struct fri_heard heard;
 
-    if (got <= 0)
-        return got < 0 && errno == EINTR;
-    n = take_fds(&m, fds);
-    if (got == sizeof r && r.magic == FRI_HELPER_MAGIC
-        && !(m.msg_flags & MSG_TRUNC))
-        obey(h, &r, fds, n, m.msg_flags & MSG_CTRUNC);
-    while (n > 0)
-        close(fds[--n]);
+    if (!fri_hear(h->start->socket, &heard))
+        return false;
+    if (heard.good)
+        obey(h, &heard);
+    fri_heard_free(&heard);
     return true;
 }
 
 /* ---- the end ---------------------------------------------------------- */
+
+/* What the host has said last: nothing is started any more. */
+static void hear_last(struct helper *h)
+{
+    struct fri_heard heard;
+
+    while (fri_hear(h->start->socket, &heard)) {
+        if (heard.good && heard.request.kind == FRI_HELPER_SCRATCH)
+            obey(h, &heard);
+        fri_heard_free(&heard);
+    }
+}
 
 /* Rule 5. */
 static _Noreturn void end(struct helper *h)
@@ -341,6 +400,9 @@ static _Noreturn void end(struct helper *h)
         rest(NULL, 0, END_MS);
         fri_process_kill_children(h->self);
     }
+    hear_last(h);
+    if (*h->scratch)
+        fri_tree_remove(h->scratch);
     _exit(0);
 }
 
@@ -358,22 +420,29 @@ static _Noreturn void serve(struct helper *h)
                              { .fd = h->start->host, .events = POLLIN } };
 
     for (;;) {
-        fds[0].events = (short)(POLLRDHUP | (h->refusing ? 0 : POLLIN)
-                                | (h->out ? POLLOUT : 0));
+        flush(h);
+        fds[0].events = (short)(POLLRDHUP | (h->refused.waits ? 0 : POLLIN)
+                                | (h->posts.first ? POLLOUT : 0));
         rest(fds, 2, -1);
         if (is_over(fds))
             end(h);
         reap(h);
-        flush(h);
-        while (fds[0].revents & POLLIN && !h->refusing && hear(h))
+        while (fds[0].revents & POLLIN && !h->refused.waits && hear(h))
             flush(h);
     }
+}
+
+/* An exec'd helper was given these. */
+static void close_on_exec(int fd)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 _Noreturn void fri_helper_serve(const struct fri_helper_start *start)
 {
     struct helper h = { .start = start, .self = getpid() };
-    struct post ready = { .report.pid = h.self };
+    struct fri_post ready = { .report.pid = h.self };
 
     setpgid(0, 0);
     prctl(PR_SET_NAME, "flowrun-helper");
@@ -383,9 +452,13 @@ _Noreturn void fri_helper_serve(const struct fri_helper_start *start)
     fri_process_open_standard();
     fri_process_close_others(start->socket, start->host);
     fri_process_forget_streams();
-    h.out_end = &h.out;
+    close_on_exec(start->socket);
+    close_on_exec(start->host);
+    fri_board_keep(start->board);
+    fri_launcher_open(&h.launcher, OOM_MORE);
+    fri_posts_init(&h.posts);
     if (start->announce)
-        say(&h, &ready, FRI_HELPER_READY, 0);
+        fri_post(&h.posts, &ready, FRI_HELPER_READY, 0);
     flush(&h);
     serve(&h);
 }
@@ -395,6 +468,7 @@ int fri_helper_main(int argc, char **argv, fri_worker_main *work, void *user)
     struct fri_helper_start start = {
         .socket = argc > 2 ? atoi(argv[2]) : -1,
         .host = argc > 3 ? atoi(argv[3]) : -1,
+        .board = fri_board_join(argc > 4 ? atoi(argv[4]) : -1),
         .work = work, .user = user, .announce = true,
     };
     sigset_t all;

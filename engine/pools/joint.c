@@ -3,9 +3,11 @@
  */
 #define _GNU_SOURCE
 #include "pools/joint.h"
+#include "pools/board.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -43,20 +45,42 @@ void fri_joint_close(struct fri_joint *j)
     fri_close_fd(j->ours);
     fri_close_fd(j->theirs);
     fri_close_fd(j->host);
+    fri_close_fd(j->memory);
+    fri_board_close(j->board);
 }
 
 bool fri_joint_open(struct fri_joint *j)
 {
-    int pair[2];
+    int pair[2], error = EMFILE;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return false;
     j->ours = fri_above_standard(pair[0]);
     j->theirs = fri_above_standard(pair[1]);
     j->host = open_host();
-    if (j->ours >= 0 && j->theirs >= 0)
+    j->board = fri_board_make(&j->memory);
+    if (!j->board)
+        error = errno;
+    j->memory = fri_above_standard(j->memory);
+    if (j->ours >= 0 && j->theirs >= 0 && j->memory >= 0)
         return true;
     fri_joint_close(j);
-    errno = EMFILE;
+    errno = error;
+    return false;
+}
+
+bool fri_readable(int fd, fri_time deadline)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    fri_time left;
+
+    while ((left = deadline - fri_now()) > 0) {
+        int n = poll(&p, 1, (int)(left / 1000000) + 1);
+
+        if (n > 0)
+            return true;
+        if (n < 0 && errno != EINTR)
+            return false;
+    }
     return false;
 }

@@ -4,11 +4,17 @@
 #ifndef FRI_JOINT_H
 #define FRI_JOINT_H
 
+#include "base/clock.h"
+
 #include <stdbool.h>
+
+struct fri_board;
 
 struct fri_joint {
     int ours, theirs; /* a pair of sockets */
     int host; /* a pidfd of this process, < 0: the kernel has none */
+    int memory; /* the file of the board */
+    struct fri_board *board; /* NULL: taken */
 };
 
 /* All are closed by exec.  False: errno. */
@@ -23,5 +29,8 @@ int fri_above_standard(int fd);
 
 /* Nothing for fd < 0. */
 void fri_close_fd(int fd);
+
+/* Waits until there is something to read; false: not in time. */
+bool fri_readable(int fd, fri_time deadline);
 
 #endif

@@ -7,15 +7,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-bool fri_parcel_send(int socket, const struct fri_parcel *p)
+/* ---- sending ---------------------------------------------------------- */
+
+/* Never blocks.  False: errno. */
+static bool parcel_send(int socket, const struct fri_parcel *p)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof p->fds)] = { 0 };
     size_t size = (size_t)p->n * sizeof *p->fds;
-    struct iovec part = { (void *)&p->request, sizeof p->request };
-    struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+    struct iovec parts[] = { { (void *)&p->request, sizeof p->request },
+                             { (void *)(uintptr_t)p->more, p->more_size } };
+    struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
     struct cmsghdr *c;
     ssize_t n;
 
@@ -34,13 +39,16 @@ bool fri_parcel_send(int socket, const struct fri_parcel *p)
     return n >= 0;
 }
 
-bool fri_parcel_is_full(int error)
+/* The errno of a send that will succeed when the helper has read more. */
+static bool is_full(int error)
 {
     return error == EAGAIN || error == ENOBUFS || error == ENOMEM
            || error == ETOOMANYREFS;
 }
 
-void fri_parcel_free(const struct fri_memory *m, struct fri_parcel *p)
+/* ---- copies ----------------------------------------------------------- */
+
+static void parcel_free(const struct fri_memory *m, struct fri_parcel *p)
 {
     while (p->n > 0)
         close(p->fds[--p->n]);
@@ -61,10 +69,11 @@ static bool copy_fds(struct fri_parcel *p)
     return true;
 }
 
-struct fri_parcel *fri_parcel_copy(const struct fri_memory *m,
-                                   const struct fri_parcel *given)
+/* NULL: errno. */
+static struct fri_parcel *parcel_copy(const struct fri_memory *m,
+                                      const struct fri_parcel *given)
 {
-    struct fri_parcel *p = fri_alloc(m, sizeof *p);
+    struct fri_parcel *p = fri_alloc(m, sizeof *p + given->more_size);
     int error;
 
     if (!p) {
@@ -73,10 +82,105 @@ struct fri_parcel *fri_parcel_copy(const struct fri_memory *m,
     }
     *p = *given;
     p->next = NULL;
+    if (p->more_size > 0)
+        p->more = memcpy(p + 1, given->more, p->more_size);
     if (copy_fds(p))
         return p;
     error = errno;
-    fri_parcel_free(m, p);
+    parcel_free(m, p);
     errno = error;
     return NULL;
+}
+
+/* ---- the box ---------------------------------------------------------- */
+
+void fri_outbox_init(struct fri_outbox *o, const struct fri_memory *m)
+{
+    o->memory = m;
+    o->first = NULL;
+    o->end = &o->first;
+}
+
+static void drop_first(struct fri_outbox *o)
+{
+    struct fri_parcel *p = o->first;
+
+    o->first = p->next;
+    if (!o->first)
+        o->end = &o->first;
+    parcel_free(o->memory, p);
+}
+
+void fri_outbox_flush(struct fri_outbox *o, int socket)
+{
+    while (o->first) {
+        if (!parcel_send(socket, o->first) && is_full(errno))
+            return;
+        drop_first(o);
+    }
+}
+
+/* The helper will read, and then there is room. */
+static bool put(struct fri_outbox *o, const struct fri_parcel *given)
+{
+    struct fri_parcel *p = parcel_copy(o->memory, given);
+
+    if (!p)
+        return false;
+    *o->end = p;
+    o->end = &p->next;
+    return true;
+}
+
+bool fri_outbox_send(struct fri_outbox *o, int socket,
+                     const struct fri_parcel *p)
+{
+    fri_outbox_flush(o, socket);
+    if (!o->first) {
+        if (parcel_send(socket, p))
+            return true;
+        if (!is_full(errno))
+            return false;
+    }
+    return put(o, p);
+}
+
+void fri_outbox_clear(struct fri_outbox *o)
+{
+    while (o->first)
+        drop_first(o);
+}
+
+/* ---- what is too long to follow --------------------------------------- */
+
+static bool write_all(int fd, const char *at, size_t left)
+{
+    while (left > 0) {
+        ssize_t n = write(fd, at, left);
+
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0) {
+            at += n;
+            left -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+int fri_parcel_apart(const void *bytes, size_t size)
+{
+    int fd = memfd_create("flowrun-order", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int error;
+
+    if (fd < 0)
+        return -1;
+    if (write_all(fd, bytes, size)
+        && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW
+                                  | F_SEAL_WRITE) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
 }

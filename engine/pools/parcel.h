@@ -10,19 +10,30 @@ struct fri_parcel {
     struct fri_parcel *next;
     struct fri_helper_request request;
     int fds[FRI_HELPER_FDS], n;
+    const void *more; /* follows the request */
+    size_t more_size;
 };
 
-/* Never blocks.  False: errno. */
-bool fri_parcel_send(int socket, const struct fri_parcel *p);
+/* Those that could not be sent yet, with descriptors, and what follows, of
+ * their own. */
+struct fri_outbox {
+    const struct fri_memory *memory;
+    struct fri_parcel *first, **end;
+};
 
-/* The errno of a send that will succeed when the helper has read more. */
-bool fri_parcel_is_full(int error);
+void fri_outbox_init(struct fri_outbox *o, const struct fri_memory *m);
 
-/* Has descriptors of its own; NULL: errno. */
-struct fri_parcel *fri_parcel_copy(const struct fri_memory *m,
-                                   const struct fri_parcel *given);
+/* Sends the parcel behind all that is in the box; what does not go at once
+ * comes into it.  Never blocks.  False: errno. */
+bool fri_outbox_send(struct fri_outbox *o, int socket,
+                     const struct fri_parcel *p);
 
-/* Frees a copy. */
-void fri_parcel_free(const struct fri_memory *m, struct fri_parcel *p);
+/* Sends what goes. */
+void fri_outbox_flush(struct fri_outbox *o, int socket);
+
+void fri_outbox_clear(struct fri_outbox *o);
+
+/* A sealed memory with these bytes; < 0: errno. */
+int fri_parcel_apart(const void *bytes, size_t size);
 
 #endif

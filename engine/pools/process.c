@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -81,12 +82,27 @@ void fri_process_open_standard(void)
         close(fd);
 }
 
+/* Two signals are the C library's own, which changes them for nobody, but
+ * has them ignored in what its posix_spawn starts (so does make).  The first
+ * word of what the kernel knows of a signal is its handler. */
+static void unignore_hidden(int n)
+{
+    uintptr_t action[8] = { 0 };
+
+    if (syscall(SYS_rt_sigaction, n, NULL, action, NSIG / 8) != 0
+        || action[0] != (uintptr_t)SIG_IGN)
+        return;
+    memset(action, 0, sizeof action);
+    syscall(SYS_rt_sigaction, n, action, NULL, NSIG / 8);
+}
+
 void fri_process_default_signals(void)
 {
     struct sigaction action = { .sa_handler = SIG_DFL };
 
     for (int n = 1; n < NSIG; n++)
-        sigaction(n, &action, NULL);
+        if (sigaction(n, &action, NULL) != 0)
+            unignore_hidden(n);
 }
 
 void fri_process_forget_streams(void)

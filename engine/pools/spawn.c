@@ -16,17 +16,18 @@
  *     had said before can still be read; it is lost at the end of file.
  */
 #define _GNU_SOURCE
+#include "pools/board.h"
 #include "pools/joint.h"
 #include "pools/parcel.h"
 #include "pools/process.h"
 #include "base/clock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -54,10 +55,12 @@ struct fri_spawner {
     char *path;
     pid_t owner;
     int socket; /* < 0: no helper */
+    struct fri_board *board; /* of that helper */
     int epoll;
     bool copied;
     atomic_bool abandoned;
-    struct fri_parcel *out, **out_end;
+    struct fri_outbox out;
+    char *scratch; /* what its helper is to remove, or NULL */
 };
 
 /* ---- making the helper ------------------------------------------------ */
@@ -92,7 +95,7 @@ static _Noreturn void be_first(const struct fri_helper_start *start)
 static int fork_helper(const struct fri_spawner *s, const struct fri_joint *j)
 {
     const struct fri_helper_start start = {
-        .socket = j->theirs, .host = j->host,
+        .socket = j->theirs, .host = j->host, .board = j->board,
         .work = s->options.work, .user = s->options.user,
     };
     sigset_t all, old;
@@ -129,19 +132,23 @@ static int keep_joint(posix_spawn_file_actions_t *actions,
 
     if (error == 0 && j->host >= 0)
         error = posix_spawn_file_actions_adddup2(actions, j->host, j->host);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(actions, j->memory,
+                                                 j->memory);
     return error;
 }
 
 static int spawn_first(const char *path, const struct fri_joint *j, pid_t *pid)
 {
-    char word[] = FRI_HELPER_WORD, socket[16], host[16];
-    char *argv[] = { (char *)path, word, socket, host, NULL };
+    char word[] = FRI_HELPER_WORD, socket[16], host[16], memory[16];
+    char *argv[] = { (char *)path, word, socket, host, memory, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int error;
 
     snprintf(socket, sizeof socket, "%d", j->theirs);
     snprintf(host, sizeof host, "%d", j->host);
+    snprintf(memory, sizeof memory, "%d", j->memory);
     error = posix_spawnattr_init(&attributes);
     if (error != 0)
         return error;
@@ -157,23 +164,6 @@ static int spawn_first(const char *path, const struct fri_joint *j, pid_t *pid)
     }
     posix_spawnattr_destroy(&attributes);
     return error;
-}
-
-/* Waits until there is something to read. */
-static bool readable(int fd, fri_time deadline)
-{
-    struct pollfd p = { .fd = fd, .events = POLLIN };
-    fri_time left;
-
-    while ((left = deadline - fri_now()) > 0) {
-        int n = poll(&p, 1, (int)(left / 1000000) + 1);
-
-        if (n > 0)
-            return true;
-        if (n < 0 && errno != EINTR)
-            return false;
-    }
-    return false;
 }
 
 static ssize_t read_report(int fd, struct fri_helper_report *r)
@@ -196,7 +186,7 @@ static int await_ready(int fd)
     struct fri_helper_report r;
     ssize_t n;
 
-    if (!readable(fd, fri_now() + START_S * FRI_SECOND))
+    if (!fri_readable(fd, fri_now() + START_S * FRI_SECOND))
         return ETIMEDOUT;
     n = read_report(fd, &r);
     return is_report(&r, n) && r.kind == FRI_HELPER_READY ? 0 : EPROTO;
@@ -223,59 +213,35 @@ static int exec_helper(const char *path, struct fri_joint *j)
 
 static bool watch(const struct fri_spawner *s, int operation)
 {
-    struct epoll_event e = { .events = EPOLLIN | (s->out ? EPOLLOUT : 0) };
+    struct epoll_event e = {
+        .events = EPOLLIN | (s->out.first ? EPOLLOUT : 0)
+    };
 
     return epoll_ctl(s->epoll, operation, s->socket, &e) == 0;
 }
 
-static void drop_first(struct fri_spawner *s)
-{
-    struct fri_parcel *p = s->out;
-
-    s->out = p->next;
-    if (!s->out)
-        s->out_end = &s->out;
-    fri_parcel_free(s->memory, p);
-}
-
 static void flush(struct fri_spawner *s)
 {
-    if (!s->out)
+    if (!s->out.first)
         return;
-    while (s->out) {
-        if (!fri_parcel_send(s->socket, s->out) && fri_parcel_is_full(errno))
-            return;
-        drop_first(s);
-    }
-    watch(s, EPOLL_CTL_MOD);
-}
-
-/* Full: the helper will read, and then there is room. */
-static bool put_out(struct fri_spawner *s, const struct fri_parcel *given)
-{
-    struct fri_parcel *p = fri_parcel_copy(s->memory, given);
-
-    if (!p)
-        return false;
-    *s->out_end = p;
-    s->out_end = &p->next;
-    watch(s, EPOLL_CTL_MOD);
-    return true;
+    fri_outbox_flush(&s->out, s->socket);
+    if (!s->out.first)
+        watch(s, EPOLL_CTL_MOD);
 }
 
 static bool request(struct fri_spawner *s, struct fri_parcel *p)
 {
+    bool full = s->out.first != NULL, sent;
+
     if (s->socket < 0) {
         errno = EPIPE;
         return false;
     }
     p->request.magic = FRI_HELPER_MAGIC;
-    flush(s);
-    if (s->out)
-        return put_out(s, p);
-    if (fri_parcel_send(s->socket, p))
-        return true;
-    return fri_parcel_is_full(errno) && put_out(s, p);
+    sent = fri_outbox_send(&s->out, s->socket, p);
+    if (full != (s->out.first != NULL))
+        watch(s, EPOLL_CTL_MOD);
+    return sent;
 }
 
 bool fri_spawner_worker(struct fri_spawner *s, uint64_t id, int socket,
@@ -298,9 +264,70 @@ bool fri_spawner_signal(struct fri_spawner *s, uint64_t id, int number)
     return request(s, &p);
 }
 
+/* A long order goes in a memory of its own. */
+static bool send_apart(struct fri_spawner *s, struct fri_parcel *p,
+                       const void *order, size_t size)
+{
+    int fd = fri_parcel_apart(order, size);
+    bool sent;
+
+    if (fd < 0)
+        return false;
+    p->fds[p->n++] = fd;
+    sent = request(s, p);
+    close(fd);
+    return sent;
+}
+
+bool fri_spawner_command(struct fri_spawner *s, uint64_t id,
+                         const void *order, size_t size, const int *streams)
+{
+    struct fri_parcel p = {
+        .request = { .kind = FRI_HELPER_COMMAND, .id = id,
+                     .number = (int64_t)size },
+    };
+
+    for (unsigned i = 0; i <= STDERR_FILENO; i++)
+        if (streams[i] >= 0) {
+            p.request.streams |= 1u << i;
+            p.fds[p.n++] = streams[i];
+        }
+    if (size > FRI_HELPER_INLINE)
+        return send_apart(s, &p, order, size);
+    p.more = order;
+    p.more_size = size;
+    return request(s, &p);
+}
+
+static bool send_scratch(struct fri_spawner *s)
+{
+    size_t size = strlen(s->scratch) + 1;
+    struct fri_parcel p = {
+        .request = { .kind = FRI_HELPER_SCRATCH, .id = 1,
+                     .number = (int64_t)size },
+        .more = s->scratch, .more_size = size,
+    };
+
+    return request(s, &p);
+}
+
+bool fri_spawner_scratch(struct fri_spawner *s, const char *path)
+{
+    char *copy = fri_strdup(s->memory, path);
+
+    errno = copy && strlen(path) < FRI_HELPER_INLINE ? 0 : ENOMEM;
+    if (errno != 0) {
+        fri_free(s->memory, copy);
+        return false;
+    }
+    fri_free(s->memory, s->scratch);
+    s->scratch = copy;
+    return send_scratch(s);
+}
+
 /* ---- receiving -------------------------------------------------------- */
 
-/* A copy of the owner shares its epoll, and its helper. */
+/* A copy of the owner shares its epoll, and its helper with all that runs. */
 static bool is_owner(const struct fri_spawner *s)
 {
     return s->owner == getpid();
@@ -308,10 +335,13 @@ static bool is_owner(const struct fri_spawner *s)
 
 static void let_go(struct fri_spawner *s)
 {
-    while (s->out)
-        drop_first(s);
-    if (s->socket >= 0 && is_owner(s))
+    fri_outbox_clear(&s->out);
+    if (s->socket >= 0 && is_owner(s)) {
         epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->socket, NULL);
+        fri_board_kill(s->board);
+    }
+    fri_board_close(s->board);
+    s->board = NULL;
     fri_close_fd(s->socket);
     s->socket = -1;
 }
@@ -322,7 +352,7 @@ static void make_event(struct fri_spawn_event *event,
     *event = (struct fri_spawn_event) {
         .kind = (enum fri_spawn_kind)r->kind, .id = r->id, .pid = r->pid,
         .error = r->error, .status = r->status, .cpu = r->cpu,
-        .memory = r->memory,
+        .memory = r->memory, .seconds = r->seconds, .step = r->step,
     };
 }
 
@@ -368,8 +398,10 @@ static int make_helper(struct fri_spawner *s, bool copy)
     error = copy ? fork_helper(s, &j) : exec_helper(s->path, &j);
     if (error == 0) {
         s->socket = j.ours;
+        s->board = j.board;
         s->copied = copy;
         j.ours = -1;
+        j.board = NULL;
         if (!watch(s, EPOLL_CTL_ADD))
             error = errno;
     }
@@ -383,6 +415,7 @@ static void spawner_free(struct fri_spawner *s)
 {
     fri_close_fd(s->epoll);
     fri_free(s->memory, s->path);
+    fri_free(s->memory, s->scratch);
     fri_free(s->memory, s);
 }
 
@@ -397,7 +430,7 @@ static struct fri_spawner *spawner_new(const struct fri_memory *m,
     s->options = *o;
     s->owner = getpid();
     s->socket = -1;
-    s->out_end = &s->out;
+    fri_outbox_init(&s->out, m);
     s->epoll = fri_above_standard(epoll_create1(EPOLL_CLOEXEC));
     if (s->epoll < 0)
         goto fail;
@@ -430,6 +463,8 @@ bool fri_spawner_reopen(struct fri_spawner *s, int *error)
 {
     let_go(s);
     *error = make_helper(s, false);
+    if (*error == 0 && s->scratch)
+        send_scratch(s);
     return *error == 0;
 }
 
@@ -439,7 +474,7 @@ static void await_end(int socket, fri_time patience)
     struct fri_helper_report r;
 
     shutdown(socket, SHUT_WR);
-    while (readable(socket, deadline) && read_report(socket, &r) > 0)
+    while (fri_readable(socket, deadline) && read_report(socket, &r) > 0)
         ;
 }
 

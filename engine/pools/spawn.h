@@ -2,9 +2,10 @@
  * spawn.h - processes, made by a helper process and never by the host.
  *
  * The helper is one single-threaded process for each engine.  It forks the
- * workers, reaps them, and says so over a socket; it is no child of the host,
- * which may wait for any child of its own.  When the host is gone, or closes
- * the spawner, everything that the helper has made goes with it.
+ * workers, starts the commands, reaps them, and says so over a socket; it is
+ * no child of the host, which may wait for any child of its own.  When the host
+ * is gone, or closes the spawner, everything that the helper has made goes with
+ * it.
  *
  * All functions but open, reopen and close return at once.  They are called
  * by one thread at a time.
@@ -12,12 +13,15 @@
 #ifndef FRI_SPAWN_H
 #define FRI_SPAWN_H
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct fri_spawner;
+
+#define FRI_SPAWN_GRACE (FRI_SECOND / 10) /* from TERM to KILL */
 
 /* What a worker process runs, in a process of its own: never returns.
  * `socket` and `memory` are its only descriptors beside 0, 1 and 2. */
@@ -63,15 +67,28 @@ int fri_spawner_fd(const struct fri_spawner *s);
 bool fri_spawner_worker(struct fri_spawner *s, uint64_t id, int socket,
                         int memory);
 
+/* The same for a command, whose start is not told: FRI_SPAWN_ENDED, _FAILED or
+ * _LOST comes.  Its order (order.h) is copied
+ * if need be; a stream that is < 0 is as the order says.  The helper keeps
+ * those for 1 and 2 open until it has said that the command has ended, so a
+ * reader learns of no end before. */
+bool fri_spawner_command(struct fri_spawner *s, uint64_t id,
+                         const void *order, size_t size, const int *streams);
+
+/* A directory that the helper removes when it ends, with all below it; the
+ * last that was given, also by another helper after fri_spawner_reopen. */
+bool fri_spawner_scratch(struct fri_spawner *s, const char *path);
+
 /* To the process and its whole process group; nothing when it has been reaped
  * (and its group has been killed).  False as above. */
 bool fri_spawner_signal(struct fri_spawner *s, uint64_t id, int number);
 
 enum fri_spawn_kind {
-    FRI_SPAWN_STARTED = 1, /* always before ENDED */
-    FRI_SPAWN_FAILED,      /* instead of STARTED */
+    FRI_SPAWN_STARTED = 1, /* before ENDED: of a worker */
+    FRI_SPAWN_FAILED,      /* instead of these: no process */
     FRI_SPAWN_ENDED,       /* reaped, and its process group killed */
-    FRI_SPAWN_LOST         /* the helper has gone, and all workers with it */
+    FRI_SPAWN_LOST         /* the helper has gone, and with it all processes,
+                              and the groups of commands */
 };
 
 struct fri_spawn_event {
@@ -79,9 +96,11 @@ struct fri_spawn_event {
     uint64_t id;
     pid_t pid;
     int error;      /* errno of FAILED */
+    unsigned step;  /* of FAILED, a command: enum fri_order_step */
     int status;     /* wait status of ENDED */
     double cpu;     /* of ENDED, from wait4: seconds */
-    int64_t memory; /* of ENDED, from wait4: bytes at the peak */
+    double seconds; /* of ENDED: from its start */
+    int64_t memory; /* of ENDED, from wait4: bytes at the peak, 0: not known */
 };
 
 /* False: nothing. */
