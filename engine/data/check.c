@@ -13,6 +13,7 @@ struct checker {
     uint64_t parts; /* begun so far; UINT64_MAX: not known */
     int depth;
     bool refs; /* the flags allow a REF */
+    bool plain; /* only what a file can hold */
 };
 
 static void check_value(struct checker *c);
@@ -102,10 +103,19 @@ static void check_function(struct checker *c)
     c->parts = UINT64_MAX;
 }
 
+/* Bytecode, and what stands for something of the process. */
+static bool is_plain(uint8_t tag)
+{
+    return tag != FRI_FUNC && tag != FRI_ENV && tag != FRI_HANDLE
+           && tag != FRI_FUTURE && tag != FRI_POISON;
+}
+
 static void check_tagged(struct checker *c, uint8_t tag)
 {
     size_t length;
 
+    if (c->plain && !is_plain(tag))
+        fri_bad(&c->r);
     switch (tag) {
     case FRI_NIL:
     case FRI_FALSE:
@@ -157,9 +167,9 @@ static void check_value(struct checker *c)
         fri_get_str(&c->r, tag, &length);
 }
 
-bool fri_check(const void *bytes, size_t length)
+static bool check(const void *bytes, size_t length, bool plain)
 {
-    struct checker c = { .parts = 0 };
+    struct checker c = { .plain = plain };
     uint8_t flags;
     size_t count;
 
@@ -172,4 +182,14 @@ bool fri_check(const void *bytes, size_t length)
     for (; count > 0 && !c.r.bad; count--)
         check_value(&c);
     return !c.r.bad && fri_left(&c.r) == 0;
+}
+
+bool fri_check(const void *bytes, size_t length)
+{
+    return check(bytes, length, false);
+}
+
+bool fri_check_plain(const void *bytes, size_t length)
+{
+    return check(bytes, length, true);
 }

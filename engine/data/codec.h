@@ -245,4 +245,8 @@ frun_status fri_decode(struct fri_reader *r, frun_value **value);
  * with nothing after it.  What the script layer adds is checked for form. */
 bool fri_check(const void *bytes, size_t length);
 
+/* The same, and it has nothing but plain values and names: no function, no
+ * handle, no future.  Such a sequence may be kept in a file. */
+bool fri_check_plain(const void *bytes, size_t length);
+
 #endif

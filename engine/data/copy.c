@@ -57,7 +57,7 @@ static frun_value *copy_slot(struct copier *c, const frun_value *v)
 {
     const uint64_t *copy;
 
-    v = fri_look(v);
+    v = fri_look_through(v);
     if (!fri_is_table(v))
         return copy_scalar(v);
     copy = v->shared ? fri_met_find(&c->met, v) : NULL;

@@ -181,6 +181,13 @@ struct fri_error *fri_error_format(const struct fri_memory *m,
     return e;
 }
 
+void fri_error_set_result(struct fri_error *error, frun_value *result)
+{
+    frun_value_free(error->result);
+    error->result = result;
+    error->public.result = result;
+}
+
 struct fri_error *fri_error_ref(struct fri_error *error)
 {
     if (error)
@@ -192,6 +199,7 @@ static void free_error(struct fri_error *e)
 {
     fri_message_free(e->value);
     fri_message_free(e->key);
+    frun_value_free(e->result);
     fri_free(e->memory, e->message);
     fri_free(e->memory, e->traceback);
     fri_free(e->memory, e->task);

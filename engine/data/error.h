@@ -44,6 +44,7 @@ struct fri_error {
     char *message, *traceback, *task, *pool;
     struct fri_error *cause;
     struct fri_message *value; /* the original error value, one, or NULL */
+    frun_value *result; /* what a command that failed has left, or NULL */
     double seconds;
     bool number_key;         /* the task's key is key_number */
     int64_t key_number;
@@ -58,6 +59,10 @@ struct fri_error *fri_error_new(const struct fri_memory *m, frun_status status,
 struct fri_error *fri_error_format(const struct fri_memory *m,
                                    frun_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Takes the result, in place of the one that was there; before the error is
+ * in a future. */
+void fri_error_set_result(struct fri_error *error, frun_value *result);
+
 struct fri_error *fri_error_ref(struct fri_error *error);
 void fri_error_free(struct fri_error *error); /* drops a reference */
 

@@ -53,7 +53,7 @@ static struct key key_of(const frun_value *v)
 {
     uint64_t bits;
 
-    v = fri_look(v);
+    v = fri_look_through(v);
     if (v->kind == FRUN_STR)
         return string_key(fri_bytes(v), v->u.length);
     bits = bits_of(v);
@@ -63,7 +63,7 @@ static struct key key_of(const frun_value *v)
 
 static bool is_key(const frun_value *v, const struct key *key)
 {
-    v = fri_look(v);
+    v = fri_look_through(v);
     return v->kind == key->kind && bits_of(v) == key->bits &&
            (v->kind != FRUN_STR ||
             memcmp(fri_bytes(v), key->bytes, v->u.length) == 0);

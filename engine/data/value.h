@@ -80,14 +80,14 @@ static inline const char *fri_bytes(const frun_value *string)
     return ((const struct fri_string *)string)->bytes;
 }
 
-static inline const frun_value *fri_look(const frun_value *v)
+static inline const frun_value *fri_look_through(const frun_value *v)
 {
     return v->kind == FRI_SEEN ? v->u.target : v;
 }
 
 static inline const frun_value *fri_slot_at(const frun_value *table, size_t i)
 {
-    return fri_look(fri_table_of(table)->slots[i]);
+    return fri_look_through(fri_table_of(table)->slots[i]);
 }
 
 /* A table with room for so many slots; NULL when out of memory. */
