@@ -53,6 +53,7 @@ typedef struct frun_future frun_future;
 typedef struct frun_task frun_task;
 typedef struct frun_value frun_value;
 typedef struct frun_limit frun_limit;
+typedef struct frun_journal frun_journal;
 
 /* What a call, or a task, came to.  The kinds of a task's failure are the
  * same words in Lua: FRUN_ETIMEOUT is kind "timeout". */
@@ -75,7 +76,7 @@ typedef enum frun_status {
 } frun_status;
 
 /* Where tasks run: on threads; in worker processes, which may die and cost the
- * task that ran there; as external commands (not in this version). */
+ * task that ran there; as external commands. */
 typedef enum frun_kind { FRUN_THREADS, FRUN_FORKS, FRUN_COMMANDS } frun_kind;
 
 typedef enum frun_state {
@@ -114,6 +115,8 @@ typedef struct frun_error {
     const char *traceback;
     const char *task; /* the task's name */
     const struct frun_error *cause;
+    const struct frun_value *result; /* a command that failed: what it left, as
+                                        frun_pool_command says; else NULL */
 } frun_error;
 
 /* Facts of a future; times in seconds on the scale of the engine's start. */
@@ -126,8 +129,8 @@ typedef struct frun_info {
     double submitted, started, finished; /* < 0: not yet */
     double seconds;                      /* of the last attempt */
     double cpu;
-    int64_t memory; /* FRUN_FORKS: the worker's peak in bytes, 0 when not
-                       measured */
+    int64_t memory; /* the peak in bytes of the worker of FRUN_FORKS, of the
+                       process of FRUN_COMMANDS, 0 when not measured */
 } frun_info;
 
 typedef struct frun_stats {
@@ -160,10 +163,11 @@ typedef struct frun_engine_options {
     void (*output)(void *user, int stream, const char *bytes, size_t length);
     void *output_user;
     uint64_t seed;
-    /* FRUN_FORKS: an installed flowrun, run as the parent of the workers where
-     * the process cannot be copied, since it has other threads when the engine
-     * is opened.  Such workers have none of the host's C functions.  NULL:
-     * pools of processes are refused there (ERESOURCE). */
+    /* FRUN_FORKS and FRUN_COMMANDS: an installed flowrun, run as the parent of
+     * workers and commands where the process cannot be copied, since it has
+     * other threads when the engine is opened.  Such workers have none of the
+     * host's C functions.  NULL: the one that was installed with the
+     * library; where there is none, such pools are refused (ERESOURCE). */
     const char *worker_path;
     /* By which threads interrupt Lua tasks.  0: the first from SIGRTMIN+3 whose
      * disposition is default; < 0: none, then what runs is given up instead. */
@@ -172,19 +176,54 @@ typedef struct frun_engine_options {
 
 typedef struct frun_pool_options {
     size_t size;
-    int workers; /* 1 to 1024; 0: usable CPUs by affinity and cgroup */
+    int workers; /* 1 to 1024; 0: usable CPUs by affinity and cgroup.  Of
+                    FRUN_COMMANDS: how many run at once */
     const char *name;
     int max_tasks; /* FRUN_FORKS: a worker is replaced after so many */
 } frun_pool_options;
+
+/* A file that a command finds: its text, or a copy of what is at `path`. */
+typedef struct frun_file {
+    const char *name; /* inside its directory */
+    const char *text;
+    size_t length;    /* of text; 0: up to its zero byte */
+    const char *path; /* instead of a text */
+} frun_file;
+
+/* An external program and what it needs.  Lists end in NULL. */
+typedef struct frun_command {
+    size_t size;
+    const char *const *argv; /* the program, found as a shell does, and its
+                                words: no shell looks at them */
+    const char *cwd; /* where it runs, made if missing; "temp": in a fresh
+                        directory, removed at the end; NULL: where we are */
+    const char *keep; /* "failed", "always": the fresh directory stays */
+    const frun_file *files;     /* written before it starts ... */
+    size_t file_count;          /* ... so many */
+    const char *const *collect; /* names and patterns, read when it has ended,
+                                   and removed before it starts */
+    const char *const *env;     /* NAME=value is added; NAME is removed */
+    const char *stdin;          /* a text ... */
+    size_t stdin_length;        /* ... 0: up to its zero byte */
+    const char *stdin_path;     /* or this file; else it reads nothing */
+    const char *stdout, *stderr; /* paths, in place of capture */
+    const int *ok_status;       /* ok_count statuses that are no failure; */
+    size_t ok_count;            /* none: 0 is the only one */
+    size_t capture; /* bytes kept of each stream, 0: 8 MiB; of more than that
+                       the middle is cut */
+    bool shell;     /* argv[0] is a line for sh, the others its $1, $2 ... */
+} frun_command;
 
 /* What is asked of a task beyond its argument. */
 typedef struct frun_policy {
     size_t size;
     double timeout;  /* seconds an attempt may run, 0: no end; a C task that
                         ignores frun_task_cancelled loses its thread; in
-                        FRUN_FORKS its process group is killed */
+                        FRUN_FORKS and FRUN_COMMANDS its process group is
+                        killed */
     uint64_t memory; /* bytes an attempt in Lua may take, 0: no cap; in
-                        FRUN_FORKS what the process may map, too */
+                        FRUN_FORKS and FRUN_COMMANDS what the process may
+                        map, too */
     double backoff;  /* seconds before the second attempt, then doubled */
     int retries;     /* extra attempts */
     unsigned retry_on; /* bits 1u << status; 0: the default kinds */
@@ -203,6 +242,9 @@ typedef struct frun_policy {
     size_t chunk; /* items of a map handed out together, 0: automatic */
     const char *name;
     void *user; /* frun_task_user; FRUN_FORKS: a pointer into the copy */
+    frun_journal *journal; /* where it is kept, and taken from; NULL: nowhere */
+    const char *version;   /* in its key stands for the function's code */
+    bool durable; /* the result comes only after its row was synced */
 } frun_policy;
 
 /* ---- library ---------------------------------------------------------- */
@@ -244,8 +286,8 @@ FRUN_CHECKED frun_status frun_engine_step(frun_engine *engine, double seconds);
 
 /* ---- pools ------------------------------------------------------------ */
 
-/* EINVAL: workers out of range, or a kind that this build does not have.
- * ERESOURCE: FRUN_FORKS, and no processes can be started here. */
+/* EINVAL: workers out of range, or a kind that there is not.  ERESOURCE:
+ * FRUN_FORKS or FRUN_COMMANDS, and no processes can be started here. */
 FRUN_CHECKED frun_status frun_pool_open(frun_engine *engine, frun_kind kind,
                                         const frun_pool_options *options,
                                         frun_pool **pool);
@@ -260,6 +302,19 @@ FRUN_CHECKED frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
                                           const frun_value *argument,
                                           const frun_policy *policy,
                                           frun_future **future);
+
+/* Runs a command in a pool of FRUN_COMMANDS (which runs no C functions).  The
+ * result is a map: `status`; `out` and `err`, what it wrote, unless that went
+ * to a path; `files` by name, when some are to be collected: their texts, with
+ * "temp", else their paths; `seconds`, `cpu`, `memory` at the peak; `dir`, if
+ * it had one of its own.  EEXIT: another status than 0 (126: it could not be
+ * executed, 127: not found); ECRASHED: ended by a signal; frun_error.result is
+ * the same map then.  It ends when the command itself has; what that has left
+ * in its process group is killed. */
+FRUN_CHECKED frun_status frun_pool_command(frun_pool *pool,
+                                           const frun_command *command,
+                                           const frun_policy *policy,
+                                           frun_future **future);
 
 /* One future for each item of `list`, in `futures` (as many as the list is
  * long).  On failure none was handed out. */
@@ -323,6 +378,28 @@ FRUN_CHECKED frun_status frun_wait(frun_future *const *futures, size_t n,
                                    frun_when when, double seconds,
                                    size_t *index);
 
+/* ---- scripts (in libflowrun-lua5.4 and libflowrun-luajit) -------------- */
+
+/* Runs a Lua file as the main program of a script, as `flowrun path words` does,
+ * with this engine: flow.native gives it what the host has registered.  Blocks
+ * until it has ended and all pools are idle.  argv: its `argc` words.  *exit:
+ * what would be the exit status.  OK also when it failed; ENOMEM, EINVAL when
+ * it could not be begun.  Errors of the script are written to the engine's
+ * output, stream 2.  Owner's thread. */
+FRUN_CHECKED frun_status frun_engine_run_script(frun_engine *engine,
+                                                const char *path, int argc,
+                                                char *const argv[],
+                                                int *exit_status);
+
+/* A Lua file as a task: it is called with the argument (NULL: none), and what
+ * it returns is the result (its first value).  The file is read now; `require`
+ * finds what package.path says.  Every policy applies.  EINVAL: it cannot be
+ * read or compiled, and frun_engine_message says why.  Owner's thread. */
+FRUN_CHECKED frun_status frun_pool_script(frun_pool *pool, const char *path,
+                                          const frun_value *argument,
+                                          const frun_policy *policy,
+                                          frun_future **future);
+
 /* ---- inside a task ---------------------------------------------------- */
 
 /* Sets the message of the failure; returns FRUN_ERROR. */
@@ -349,6 +426,21 @@ FRUN_CHECKED frun_status frun_limit_open(frun_engine *engine, const char *name,
                                          int count, bool shared,
                                          frun_limit **limit);
 FRUN_API void frun_limit_close(frun_limit *limit);
+
+/* Opens the journal of that path, made where it is missing; the engine has
+ * one for each file, open until it closes.  EJOURNAL: it is no journal, is
+ * damaged, or in use by another run; the file is then as it was. */
+FRUN_CHECKED frun_status frun_journal_open(frun_engine *engine,
+                                           const char *path,
+                                           frun_journal **journal);
+
+/* Gives up the handle.  What was kept is written within 0.1 s, and all of it
+ * before the engine is closed. */
+FRUN_API void frun_journal_close(frun_journal *journal);
+
+/* Waits until all that has ended is written and synced.  EJOURNAL: something
+ * could not be; frun_engine_message says why. */
+FRUN_CHECKED frun_status frun_journal_flush(frun_engine *engine);
 
 /* ---- values ----------------------------------------------------------- */
 

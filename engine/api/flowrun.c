@@ -2,11 +2,17 @@
  * flowrun.c - the public functions of engines, pools and limits: checks of
  * arguments, then the core.
  */
+#define _GNU_SOURCE
 #include "api/api.h"
 
 #include "pools/home.h"
 #include "pools/spawn.h"
+#include "core/journal.h"
 #include "core/sharing.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <unistd.h>
 
 const char *frun_version(void)
 {
@@ -15,11 +21,37 @@ const char *frun_version(void)
 
 /* ---- engine ----------------------------------------------------------- */
 
+/* The flowrun that was installed, or built, with the library (or the program)
+ * that this code stands in; NULL: there is none. */
+static const char *find_worker(char *path, size_t size)
+{
+    static const char *const places[]
+        = { "/../bin/flowrun", "/../../bin/flowrun", "/flowrun" };
+    Dl_info info;
+    const char *end;
+
+    if (!dladdr((void *)(uintptr_t)frun_version, &info) || !info.dli_fname
+        || !(end = strrchr(info.dli_fname, '/')))
+        return NULL;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        int n = snprintf(path, size, "%.*s%s", (int)(end - info.dli_fname),
+                         info.dli_fname, places[i]);
+
+        if (n < (int)size && access(path, X_OK) == 0)
+            return path;
+    }
+    return NULL;
+}
+
 /* Without one, only pools of forks are refused. */
 static void open_spawner(frun_engine *e)
 {
-    struct fri_spawn_options o = { .work = fri_forked_main,
-                                   .path = e->options.worker_path };
+    char found[4096];
+    const char *given = e->options.worker_path;
+    struct fri_spawn_options o = {
+        .work = fri_forked_main,
+        .path = given ? given : find_worker(found, sizeof found),
+    };
     int error = 0;
     struct fri_spawner *s = fri_spawner_open(&e->memory, &o, &error);
 
@@ -43,36 +75,9 @@ void frun_engine_close(frun_engine *engine)
         fri_engine_close(engine);
 }
 
-static void native_free(struct fri_handle *handle)
-{
-    struct fri_native *n = (struct fri_native *)(void *)handle;
-    frun_engine *e = n->engine;
-
-    fri_free(&e->memory, n);
-    fri_engine_unref(e);
-}
-
-static struct fri_native *native_new(frun_engine *e, const char *name)
-{
-    size_t size = strlen(name) + 1;
-    struct fri_native *n = fri_alloc_zero(&e->memory, sizeof *n + size);
-
-    if (!n)
-        return NULL;
-    atomic_init(&n->handle.refs, 1);
-    n->handle.kind = FRI_HANDLE_NATIVE;
-    n->handle.free = native_free;
-    n->engine = e;
-    atomic_fetch_add(&e->refs, 1);
-    memcpy(n->name, name, size);
-    return n;
-}
-
 frun_status frun_engine_register(frun_engine *e, const char *name,
                                  frun_function *function, void *user)
 {
-    struct fri_native *n;
-
     if (!e)
         return FRUN_EINVAL;
     if (!name || !*name || !function)
@@ -80,16 +85,8 @@ frun_status frun_engine_register(frun_engine *e, const char *name,
                                                           : "function");
     if (fri_native_find(e, name))
         return fri_fail(e, FRUN_EINVAL, "%s is registered already", name);
-    n = native_new(e, name);
-    if (!n)
-        return fri_no_memory(e);
-    n->function = function;
-    n->user = user;
-    fri_lock(e);
-    n->next = e->natives;
-    e->natives = n;
-    fri_unlock(e);
-    return FRUN_OK;
+    return fri_native_add(e, name, function, user) ? FRUN_OK
+                                                   : fri_no_memory(e);
 }
 
 const char *frun_engine_message(const frun_engine *e)
@@ -174,7 +171,7 @@ frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats)
     lane = &pool->lane;
     fri_lock(pool->engine);
     own.workers = pool->workers;
-    own.running = pool->ops->running(pool);
+    own.running = fri_pool_running(pool);
     own.queued = lane->unfinished > own.running ? lane->unfinished - own.running
                                                 : 0;
     own.done = lane->done;
@@ -216,4 +213,40 @@ void frun_limit_close(frun_limit *limit)
 {
     if (limit)
         fri_handle_unref((struct fri_handle *)(void *)limit);
+}
+
+/* ---- journals --------------------------------------------------------- */
+
+frun_status frun_journal_open(frun_engine *e, const char *path,
+                              frun_journal **journal)
+{
+    char why[FRI_WHY];
+    frun_status status;
+
+    if (journal)
+        *journal = NULL;
+    if (!e || !journal)
+        return FRUN_EINVAL;
+    if (!path || !*path)
+        return fri_fail(e, FRUN_EINVAL, "no path of a journal");
+    status = fri_journal_open(e, path, false, journal, why);
+    if (status == FRUN_ENOMEM)
+        return fri_no_memory(e);
+    return status == FRUN_OK ? status : fri_fail(e, status, "%s", why);
+}
+
+void frun_journal_close(frun_journal *journal)
+{
+    fri_journal_close(journal);
+}
+
+frun_status frun_journal_flush(frun_engine *e)
+{
+    char why[FRI_WHY];
+
+    if (!e)
+        return FRUN_EINVAL;
+    if (fri_journals_flush(e, why) == FRUN_OK)
+        return FRUN_OK;
+    return fri_fail(e, FRUN_EJOURNAL, "%s", why);
 }

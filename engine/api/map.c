@@ -71,17 +71,31 @@ static frun_value *list_of(struct fri_range *r)
 
 /* ---- one by one ------------------------------------------------------- */
 
+/* What has no other owner than this map is moved; a journal may still write
+ * what it keeps, and what came from there is no value yet. */
+static frun_value *take_result(frun_future *task)
+{
+    const frun_value *value;
+    frun_value *item;
+
+    if (task->spec->resume)
+        return frun_future_result(task, -1, &value) == FRUN_OK
+                   ? frun_value_copy(value)
+                   : NULL;
+    if (task->holds != FRI_VALUE)
+        return frun_value_null();
+    item = task->data.value;
+    task->holds = FRI_NOTHING;
+    return item;
+}
+
 static frun_value *results_of(frun_future **tasks, size_t n)
 {
     frun_value *list = frun_value_list();
 
     for (size_t i = 0; list && i < n; i++) {
-        frun_value *item = frun_value_null();
+        frun_value *item = take_result(tasks[i]);
 
-        if (tasks[i]->holds == FRI_VALUE) { /* its owner is this map alone */
-            item = tasks[i]->data.value;
-            tasks[i]->holds = FRI_NOTHING;
-        }
         if (frun_value_push(list, item) != FRUN_OK) {
             frun_value_free(list);
             list = NULL;
@@ -210,7 +224,7 @@ static frun_status map_tasks(const struct fri_call *c, frun_function *fn,
 static bool one_by_one(const frun_policy *p)
 {
     return p->timeout > 0 || p->memory > 0 || p->retries > 0
-           || p->limit_count > 0 || !ends_at_first(p);
+           || p->limit_count > 0 || p->journal || !ends_at_first(p);
 }
 
 frun_status frun_pool_map(frun_pool *pool, frun_function *fn,

@@ -78,7 +78,9 @@ static frun_status check_policy(frun_pool *pool, const frun_policy *p)
         return fri_fail(e, FRUN_EINVAL, "halt: %s, not '%.40s'",
                         FRI_HALT_FORMS, p->halt);
     status = check_after(pool, p);
-    return status == FRUN_OK ? check_limits(pool, p) : status;
+    if (status == FRUN_OK)
+        status = check_limits(pool, p);
+    return status == FRUN_OK ? fri_kept_check(pool, p) : status;
 }
 
 /* ---- specs ------------------------------------------------------------ */
@@ -88,8 +90,8 @@ static bool same_name(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool is_for(const struct fri_spec *s, frun_function *fn,
-                   const frun_policy *p)
+static bool is_for(const frun_engine *e, const struct fri_spec *s,
+                   frun_function *fn, const frun_policy *p)
 {
     return s && s->function == fn && s->user == p->user
            && s->priority == p->priority && s->timeout == p->timeout
@@ -97,7 +99,8 @@ static bool is_for(const struct fri_spec *s, frun_function *fn,
            && s->retries == p->retries && s->retry_on == p->retry_on
            && s->chunk == p->chunk && p->limit_count == 0
            && s->need_count == 0 && !p->halt && !s->group
-           && same_name(s->name, p->name);
+           && same_name(s->name, p->name)
+           && ((!s->resume && !p->journal) || fri_kept_alike(e, s, p));
 }
 
 static struct fri_spec *spec_for(frun_pool *pool, frun_function *fn,
@@ -105,12 +108,16 @@ static struct fri_spec *spec_for(frun_pool *pool, frun_function *fn,
 {
     struct fri_spec *spec;
 
-    if (is_for(pool->spec, fn, p))
+    if (is_for(pool->engine, pool->spec, fn, p))
         return pool->spec;
     spec = fri_spec_new(&pool->lane, p);
     if (!spec)
         return NULL;
     spec->function = fn;
+    if (!fri_kept_spec(pool->engine, spec, p)) {
+        fri_spec_unref(spec);
+        return NULL;
+    }
     fri_spec_unref(pool->spec);
     pool->spec = spec;
     return spec;
@@ -128,28 +135,53 @@ static bool read_policy(struct fri_call *c, const frun_policy *policy)
     return fri_options(&c->own, sizeof c->own, policy);
 }
 
-frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
-                           frun_function *fn, const frun_policy *policy)
+frun_status fri_call_check(struct fri_call *c, frun_pool *pool,
+                           const frun_policy *policy)
 {
-    frun_status status = FRUN_OK;
-
     if (!pool)
         return FRUN_EINVAL;
     c->pool = pool;
-    if (!fn)
-        return fri_fail(pool->engine, FRUN_EINVAL, "no function");
     if (!read_policy(c, policy))
         return fri_fail(pool->engine, FRUN_EINVAL,
                         "policy: its size is of a newer header");
     if (pool->closing)
         return fri_fail(pool->engine, FRUN_ECLOSED, "%s is closed",
                         pool->name);
-    if (policy)
-        status = check_policy(pool, c->policy);
+    return policy ? check_policy(pool, c->policy) : FRUN_OK;
+}
+
+static frun_status begin(struct fri_call *c, frun_pool *pool,
+                         frun_function *fn, const frun_policy *policy)
+{
+    frun_status status = fri_call_check(c, pool, policy);
+
     if (status != FRUN_OK)
         return status;
     c->spec = spec_for(pool, fn, c->policy);
     return c->spec ? FRUN_OK : fri_no_memory(pool->engine);
+}
+
+frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
+                           frun_function *fn, const frun_policy *policy)
+{
+    if (!pool)
+        return FRUN_EINVAL;
+    if (!fn)
+        return fri_fail(pool->engine, FRUN_EINVAL, "no function");
+    if (pool->ops->kind == FRUN_COMMANDS)
+        return fri_fail(pool->engine, FRUN_EINVAL,
+                        "%s is a pool of commands: it runs no C functions",
+                        pool->name);
+    return begin(c, pool, fn, policy);
+}
+
+frun_status fri_call_command(struct fri_call *c, frun_pool *pool,
+                             const frun_policy *policy)
+{
+    if (pool->ops->kind != FRUN_COMMANDS)
+        return fri_fail(pool->engine, FRUN_EINVAL,
+                        "%s is no pool of commands", pool->name);
+    return begin(c, pool, NULL, policy);
 }
 
 /* ---- tasks ------------------------------------------------------------ */
@@ -173,31 +205,45 @@ static void set_argument(frun_future *task, frun_value *argument)
     task->data.value = argument;
 }
 
-static frun_status submit(struct fri_call *c, const frun_value *argument,
-                          frun_future **future)
+/* Between the two locks the task is nobody else's. */
+static frun_status look_up(struct fri_call *c, frun_future *task)
 {
     frun_engine *e = c->pool->engine;
-    frun_value *copy = argument ? frun_value_copy(argument) : NULL;
-    frun_future *task = NULL;
+    frun_status status;
 
-    if (argument && !copy)
-        return fri_no_memory(e);
+    fri_unlock(e);
+    status = fri_kept_look(e, &task, 1);
+    if (status != FRUN_OK)
+        fri_future_unref(task);
+    fri_lock(e);
+    return status;
+}
+
+frun_status fri_call_submit(struct fri_call *c, struct fri_data *data,
+                            frun_future **future)
+{
+    frun_engine *e = c->pool->engine;
+    frun_status status = FRUN_OK;
+    frun_future *task;
+
     fri_lock(e);
     task = task_new(c);
-    if (task) {
-        set_argument(task, copy);
+    if (task)
+        fri_task_put(task, data);
+    if (task && c->spec->resume)
+        status = look_up(c, task);
+    if (task && status == FRUN_OK)
         fri_sched_submit(task, true);
-    }
     fri_unlock(e);
     if (!task) {
-        frun_value_free(copy);
+        fri_data_free(data);
         return fri_no_memory(e);
     }
-    if (future)
+    if (status == FRUN_OK && future)
         *future = task;
-    else
+    else if (status == FRUN_OK)
         fri_future_unref(task);
-    return FRUN_OK;
+    return status;
 }
 
 frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
@@ -205,13 +251,17 @@ frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
                              const frun_policy *policy, frun_future **future)
 {
     struct fri_call c;
+    struct fri_data data = { .holds = argument ? FRI_VALUE : FRI_NOTHING };
     frun_status status = fri_call_begin(&c, pool, fn, policy);
 
     if (future)
         *future = NULL;
     if (status != FRUN_OK)
         return status;
-    return submit(&c, argument, future);
+    data.value = argument ? frun_value_copy(argument) : NULL;
+    if (argument && !data.value)
+        return fri_no_memory(pool->engine);
+    return fri_call_submit(&c, &data, future);
 }
 
 /* ---- many ------------------------------------------------------------- */
@@ -271,12 +321,18 @@ static frun_status scatter(struct fri_call *c, const frun_value *list,
 {
     frun_engine *e = c->pool->engine;
     struct fri_lane *lane = &c->pool->lane;
+    frun_status status;
 
     if (!make_group(c, n) || !make_tasks(c, tasks, n))
         return fri_no_memory(e);
     if (!copy_items(tasks, list, n)) {
         drop(tasks, n);
         return fri_no_memory(e);
+    }
+    status = fri_kept_look(e, tasks, n);
+    if (status != FRUN_OK) {
+        drop(tasks, n);
+        return status;
     }
     fri_lock(e);
     for (size_t i = 0; i < n; i++)

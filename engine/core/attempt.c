@@ -11,6 +11,7 @@
  *     only an outcome that was there before the deadline stays.
  */
 #include "core/settle.h"
+#include "core/tied.h"
 
 struct fri_attempt {
     struct fri_timer timer;
@@ -34,9 +35,11 @@ static bool is_expired(const struct frun_future *task)
 static bool stop(struct frun_future *task, frun_status why)
 {
     struct fri_lane *lane = task->spec->lane;
+    bool told = lane->hooks && lane->hooks->stop
+                && lane->hooks->stop(lane, task, why);
 
-    return lane->hooks && lane->hooks->stop
-           && lane->hooks->stop(lane, task, why);
+    fri_tied_stop(task, why);
+    return told;
 }
 
 /* ---- the deadline ----------------------------------------------------- */
@@ -144,11 +147,28 @@ static struct fri_error *timeout_error(const struct frun_future *task)
     return error;
 }
 
+/* What it left, if it was a command, is the new error's. */
+static frun_value *take_result(struct fri_data *outcome)
+{
+    struct fri_error *error = outcome->holds == FRI_ERROR ? outcome->error
+                                                          : NULL;
+    frun_value *result = error ? error->result : NULL;
+
+    if (error && atomic_load(&error->refs) > 1)
+        return frun_value_copy(result); /* somebody else may read it */
+    if (error) {
+        error->result = NULL;
+        error->public.result = NULL;
+    }
+    return result;
+}
+
 static frun_status replace(const struct frun_future *task,
                            struct fri_data *outcome, frun_status status)
 {
     const struct fri_memory *m = task->spec->lane->sched->memory;
     struct fri_group *halted = fri_halted(task);
+    frun_value *result = take_result(outcome);
 
     fri_data_free(outcome);
     outcome->holds = FRI_ERROR;
@@ -158,6 +178,10 @@ static frun_status replace(const struct frun_future *task,
         outcome->error = fri_halt_error(halted);
     else
         outcome->error = fri_error_new(m, status, NULL, NULL, NULL);
+    if (outcome->error)
+        fri_error_set_result(outcome->error, result);
+    else
+        frun_value_free(result);
     return status;
 }
 

@@ -117,8 +117,7 @@ static void kill(struct fri_look *l, struct frun_future *f)
 
 static bool holds_seats(const struct frun_future *f)
 {
-    return f->spec->need_count > 0 && !f->counted
-           && fri_state(f) == FRI_RUNNING;
+    return !f->counted && fri_state(f) == FRI_RUNNING && fri_limits_held(f);
 }
 
 static void kill_seats(struct fri_look *l, struct fri_need *need)

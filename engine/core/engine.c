@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "core/deadlock.h"
 #include "core/engine.h"
+#include "core/journal.h"
+#include "core/resume.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,29 +167,19 @@ void fri_engine_close(frun_engine *e)
     fri_service_stop(e);
     if (e->pools_ops)
         e->pools_ops->end(e);
+    fri_journals_close(e);
+    fri_resumer_close(e);
     fri_owner_run(e);
     fri_output_flush(&e->output);
     if (e->event_fd >= 0)
         close(e->event_fd);
     e->event_fd = -1;
-    while (e->natives) {
-        struct fri_native *n = e->natives;
-
-        e->natives = n->next;
-        fri_handle_unref(&n->handle);
-    }
+    if (e->script_close)
+        e->script_close(e);
+    fri_natives_close(e);
     fri_shared_close(e);
     fri_spec_unref(e->shared_spec);
     atomic_fetch_add(&e->refs, (unsigned)fri_sched_alive(&e->sched));
     atomic_store_explicit(&e->closed, true, memory_order_release);
     fri_engine_unref(e);
-}
-
-struct fri_native *fri_native_find(frun_engine *e, const char *name)
-{
-    struct fri_native *n = e->natives;
-
-    while (n && strcmp(n->name, name) != 0)
-        n = n->next;
-    return n;
 }

@@ -33,8 +33,10 @@
 #include <pthread.h>
 
 struct frun_pool;
+struct fri_exec;
 struct fri_native;
 struct fri_runner;
+struct fri_scratch;
 
 /* What the pools want of the engine: set with the first of them. */
 struct fri_pools_ops {
@@ -124,7 +126,8 @@ struct frun_engine {
     struct fri_loop loop;
     struct fri_spawner *spawner; /* the parent of all processes, or NULL */
     struct fri_source spawned;   /* what it has to say */
-    uint64_t last_process;       /* numbers of worker processes */
+    uint64_t last_process;       /* numbers of processes */
+    struct fri_procs *procs;     /* of commands; NULL: there were none */
     struct fri_home *home;       /* in a worker process, else NULL */
     int no_spawner;              /* the errno why there is none */
     bool reopening;              /* its helper is being made anew */
@@ -137,12 +140,23 @@ struct frun_engine {
     struct fri_spec *shared_spec; /* ... once there are any */
     const struct fri_remote_ops *remote; /* a worker process; else NULL */
 
+    /* commands: pools/exec.c */
+    struct fri_exec *execs;           /* all that have not ended */
+    struct fri_exec *put_off_execs;   /* for which there was no descriptor */
+    struct fri_timer execs_timer;     /* when those are tried again */
+    unsigned execs_running;
+    struct fri_scratch *scratch;      /* where they may write, once asked for */
+
     const struct fri_pools_ops *pools_ops;
+    struct frun_journal *journals; /* lock: those that are open */
     struct frun_pool *pools;  /* all that have not ended */
     unsigned pool_count;      /* for their names */
     struct fri_native *natives;
+    struct fri_resumer *resumer;  /* once a journal was asked for: resume.h */
+    frun_journal *journal;        /* of tasks whose policy names none */
     const struct fri_runner *runner; /* how Lua tasks run, or NULL */
     void *runner_user;
+    void (*script_close)(frun_engine *e); /* of a host with scripts, or NULL */
     uint64_t seed;
     int interrupt_signal; /* lock: 0: not chosen yet, < 0: none */
     bool lost;            /* lock: a thread was given up */
@@ -160,7 +174,8 @@ static inline void fri_unlock(frun_engine *e)
     pthread_mutex_unlock(&e->lock);
 }
 
-/* Registered C functions, by name. */
+/* Registered C functions, by name (native.c).  function NULL: it is in no
+ * worker process that is not a copy of the host. */
 struct fri_native {
     struct fri_handle handle;
     struct fri_native *next;
@@ -170,6 +185,9 @@ struct fri_native {
     char name[];
 };
 struct fri_native *fri_native_find(frun_engine *e, const char *name);
+bool fri_native_add(frun_engine *e, const char *name, frun_function *function,
+                    void *user); /* false: out of memory */
+void fri_natives_close(frun_engine *e);
 
 frun_status fri_engine_open(const frun_engine_options *options,
                             frun_engine **engine);

@@ -126,10 +126,11 @@ static void count_in(struct fri_sched *s, struct fri_group *g,
     trip(s, g);
 }
 
-/* What no pool runs (an async function) is no task of the run. */
+/* What no pool runs (an async function, what a task asks for) is no task of
+ * the run. */
 static struct fri_group *run_of(const struct fri_lane *lane)
 {
-    return lane->hooks ? lane->sched->run : NULL;
+    return lane->hooks && !lane->hidden ? lane->sched->run : NULL;
 }
 
 void fri_halt_count(struct frun_future *task, enum fri_task_state state,
@@ -230,6 +231,7 @@ void fri_halt_apply(struct fri_sched *s)
     if (s->in_halt || s->in_settle)
         return;
     s->in_halt = true;
+    fri_sched_enter(s);
     while ((g = s->halting) != NULL) {
         s->halting = g->next;
         fri_group_each(s, g, cut_loose);
@@ -237,4 +239,5 @@ void fri_halt_apply(struct fri_sched *s)
         fri_group_unref(g);
     }
     s->in_halt = false;
+    fri_sched_leave(s);
 }

@@ -66,9 +66,11 @@ static void cancel(struct frun_future *task)
  * dependency instead of being cancelled itself. */
 void fri_lane_cancel(struct fri_lane *lane)
 {
+    fri_sched_enter(lane->sched);
     fri_lane_each(lane, unlink_after);
     fri_lane_each(lane, cancel);
     fri_lane_purge(lane);
+    fri_sched_leave(lane->sched);
 }
 
 struct fri_error *fri_lane_broken_error(const struct fri_lane *lane)

@@ -6,6 +6,7 @@
  * it, so a large need is never starved.
  */
 #include "core/deadlock.h"
+#include "core/journal.h"
 #include "core/sharing.h"
 
 #include <string.h>
@@ -145,6 +146,16 @@ static void give_seats(struct fri_limit *limit, const struct frun_future *task)
     }
 }
 
+/* Has it the seats, so that only the turn of others is waited for? */
+static bool has_room(const struct fri_spec *spec, const struct fri_limit *limit)
+{
+    for (size_t i = 0; i < spec->need_count; i++)
+        if (spec->needs[i].limit == limit)
+            return !limit->shared
+                   && limit->count - limit->used >= spec->needs[i].count;
+    return false;
+}
+
 /* Waits at `limit`.  Those that wait elsewhere, where room was left for it,
  * can go on. */
 static void wait_at(struct fri_limit *limit, struct frun_future *task)
@@ -152,6 +163,8 @@ static void wait_at(struct fri_limit *limit, struct frun_future *task)
     struct fri_spec *spec = task->spec;
 
     fri_future_ref(task);
+    if (task->extra && task->extra->keep)
+        fri_keep_waits(task, limit, has_room(spec, limit));
     if (!fri_sharing_wait(limit, task)
         || !fri_heap_push(&limit->memory, &limit->waiting, task))
         fri_sched_no_memory(task);
@@ -251,6 +264,13 @@ static unsigned seat_in(const struct fri_limit *limit,
         if (limit->seats[i] == task)
             return i + 1;
     return 0;
+}
+
+bool fri_limits_held(const struct frun_future *task)
+{
+    const struct fri_spec *spec = task->spec;
+
+    return spec->need_count > 0 && seat_in(spec->needs[0].limit, task) > 0;
 }
 
 unsigned fri_limit_seat(const struct frun_future *task, const char *name)

@@ -19,7 +19,9 @@ void fri_loop_close(struct fri_loop *loop)
 
 bool fri_loop_add(struct fri_loop *loop, struct fri_source *source)
 {
-    struct epoll_event event = { .events = EPOLLIN };
+    struct epoll_event event = {
+        .events = source->writes ? EPOLLOUT : EPOLLIN
+    };
 
     event.data.ptr = source;
     return epoll_ctl(loop->fd, EPOLL_CTL_ADD, source->fd, &event) == 0;

@@ -11,6 +11,7 @@
 
 struct fri_source {
     int fd;
+    bool writes; /* it waits for room, not for input */
     void (*ready)(struct fri_source *source);
 };
 

@@ -17,6 +17,7 @@ enum {
     FULL = 32768,       /* half of a pipe's capacity */
     LONGEST = 1 << 20,  /* an unfinished line of a task that is kept whole */
     LAST = 65536,       /* what `last` keeps */
+    PATIENCE = 20,      /* ms */
     AT_ONCE = 4096      /* PIPE_BUF: a pipe that is ready takes it */
 };
 static const fri_time WAIT = FRI_SECOND / 10;
@@ -114,6 +115,8 @@ static void emit(struct fri_output *o, int s, const char *bytes, size_t length)
     }
     if (bar)
         o->before(o->bar);
+    if (o->terminal[s])
+        o->open[s] = bytes[length - 1] != '\n';
     error = fri_write(s + 1, bytes, length, o->dies);
     if (bar)
         o->after(o->bar);
@@ -251,10 +254,32 @@ fri_time fri_output_tick(struct fri_output *o, fri_time now)
     return next[2] < next[0] ? next[2] : next[0];
 }
 
+/* Who holds the lock lets go of it soon, if it is another thread. */
+static bool try_lock(struct fri_output *o)
+{
+    for (int i = 0; i < PATIENCE; i++) {
+        if (pthread_mutex_trylock(&o->lock) == 0)
+            return true;
+        poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+void fri_output_clear(struct fri_output *o)
+{
+    if (!try_lock(o))
+        return;
+    if (o->before)
+        o->before(o->bar);
+    pthread_mutex_unlock(&o->lock);
+}
+
 void fri_output_rescue(struct fri_output *o)
 {
-    if (pthread_mutex_trylock(&o->lock) != 0)
+    if (!try_lock(o))
         return;
+    if (o->before)
+        o->before(o->bar);
     for (int s = 0; s < 2 && !o->hook; s++) {
         struct pollfd p = { .fd = s + 1, .events = POLLOUT };
         size_t done = 0;
@@ -318,7 +343,7 @@ void fri_lines_init(struct fri_lines *l, struct fri_output *o,
     fri_buffer_init(&l->part[1], m);
 }
 
-static void trim_last(struct fri_buffer *last)
+void fri_last_trim(struct fri_buffer *last)
 {
     if (last->length <= LAST)
         return;
@@ -327,15 +352,14 @@ static void trim_last(struct fri_buffer *last)
 }
 
 /* Twice the bytes are kept, so that they move rarely. */
-static void keep_last(struct fri_buffer *last, const char *bytes,
-                      size_t length)
+void fri_last_add(struct fri_buffer *last, const char *bytes, size_t length)
 {
     if (length > LAST) {
         bytes += length - LAST;
         length = LAST;
     }
     if (last->length + length > 2 * (size_t)LAST)
-        trim_last(last);
+        fri_last_trim(last);
     fri_buffer_add(last, bytes, length);
 }
 
@@ -405,7 +429,7 @@ void fri_lines_add(struct fri_lines *l, int stream, const char *bytes,
         return;
     }
     if (l->last)
-        keep_last(l->last, bytes, length);
+        fri_last_add(l->last, bytes, length);
     end = memrchr(bytes, '\n', length);
     whole = end ? (size_t)(end + 1 - bytes) : 0;
     if (whole > 0)
@@ -426,7 +450,7 @@ void fri_lines_end(struct fri_lines *l)
     if (l->main)
         fri_output_flush(l->output);
     if (l->last)
-        trim_last(l->last);
+        fri_last_trim(l->last);
 }
 
 void fri_lines_flush(struct fri_lines *l)

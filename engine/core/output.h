@@ -35,6 +35,7 @@ struct fri_output {
     fri_time tail_since[2];
     atomic_int error[2]; /* errno of the first failure; 0: none */
     bool terminal[2];
+    bool open[2]; /* of a terminal: its line has not ended */
     enum fri_holding hold[2];
     bool dies; /* a broken pipe ends the process, as in other programs */
     /* Called with the lock held: must not write here. */
@@ -69,6 +70,9 @@ void fri_output_holding(struct fri_output *o, int stream,
 /* From any thread: writes what was held for 0.1 s; when to come again. */
 fri_time fri_output_tick(struct fri_output *o, fri_time now);
 
+/* The bar is erased, unless somebody writes now; also in a signal handler. */
+void fri_output_clear(struct fri_output *o);
+
 /* The process is about to die, perhaps in a signal handler: writes what can be
  * written without waiting for anybody. */
 void fri_output_rescue(struct fri_output *o);
@@ -99,6 +103,10 @@ struct fri_lines {
     bool printed;
     struct fri_buffer *last; /* keeps the last 64 KiB, or NULL */
 };
+
+/* Adds what was printed to the last 64 KiB; cuts it to these. */
+void fri_last_add(struct fri_buffer *last, const char *bytes, size_t length);
+void fri_last_trim(struct fri_buffer *last);
 
 void fri_lines_init(struct fri_lines *l, struct fri_output *o,
                     const struct fri_memory *m, bool main);

@@ -71,7 +71,7 @@ void fri_range_take(struct fri_range *r, uint64_t *first, uint64_t *end)
 {
     r->out++;
     if (r->back_count > 0) {
-        struct fri_span *span = &r->back[r->back_count - 1];
+        struct fri_gap *span = &r->back[r->back_count - 1];
 
         *first = span->first;
         *end = span->singly ? span->first + 1 : span->end;
@@ -91,7 +91,7 @@ bool fri_range_return(struct fri_range *r, uint64_t first, uint64_t end,
 {
     if (r->back_count == r->back_capacity) {
         size_t want = r->back_capacity ? r->back_capacity * 2 : 4;
-        struct fri_span *back = fri_realloc(r->memory, r->back,
+        struct fri_gap *back = fri_realloc(r->memory, r->back,
                                             want * sizeof *back);
 
         if (!back)
@@ -99,7 +99,7 @@ bool fri_range_return(struct fri_range *r, uint64_t first, uint64_t end,
         r->back = back;
         r->back_capacity = want;
     }
-    r->back[r->back_count++] = (struct fri_span){ first, end, singly };
+    r->back[r->back_count++] = (struct fri_gap){ first, end, singly };
     return true;
 }
 

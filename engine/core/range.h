@@ -35,7 +35,7 @@ struct fri_range {
     bool failed, cancelled; /* how it ends early; `failure` may be NULL: out
                                of memory */
     struct fri_error *failure;
-    struct fri_span {
+    struct fri_gap {
         uint64_t first, end;
         bool singly; /* to be handed out one by one */
     } *back; /* given back */

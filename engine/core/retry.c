@@ -45,8 +45,11 @@ bool fri_retry_start(struct frun_future *task, fri_time now)
 {
     struct fri_sched *s = task->spec->lane->sched;
     double wait = task->spec->backoff * pow(2, task->attempts - 1);
+    struct fri_extra *x = fri_task_extra(task);
     struct fri_retry *retry;
 
+    if (x)
+        x->again = wait > 0 ? fri_deadline(now, wait) : now;
     if (!(wait > 0)) {
         fri_attempt_reset(task);
         fri_sched_ready(task, true);

@@ -1,7 +1,10 @@
 #include "core/settle.h"
 
+#include "core/journal.h"
 #include "core/range.h"
+#include "core/resume.h"
 #include "core/shared.h"
+#include "core/tied.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +51,13 @@ void fri_sched_ready(struct frun_future *task, bool tell)
         fri_range_check(task, fri_sched_now(lane->sched)); /* no items */
         return;
     }
+    if (task->spec->resume && fri_resume_ready(task))
+        return;
+    if (lane->sched->dry && lane->hooks && !lane->hidden) {
+        atomic_store_explicit(&task->state, FRI_WAITING,
+                              memory_order_release);
+        return;
+    }
     atomic_store_explicit(&task->state, FRI_PENDING, memory_order_release);
     if (!fri_lane_push(lane, task))
         fri_sched_no_memory(task);
@@ -88,6 +98,8 @@ static void dependency_done(struct fri_waiter *w)
         task->unmet = 0;
         fri_sched_fail(task, FRI_FAILED, dependency_error(task, w->future));
     } else if (--task->unmet == 0) {
+        if (task->extra->keep)
+            fri_keep_ready(task, w->future);
         fri_sched_ready(task, true);
     }
 }
@@ -152,6 +164,8 @@ void fri_sched_submit(struct frun_future *task, bool tell)
     atomic_store_explicit(&task->handle.refs, task->handle.refs + 1,
                           memory_order_relaxed);
     task->submitted = fri_sched_now(s);
+    if (task->extra && task->extra->keep)
+        fri_keep_ready(task, NULL);
     task->counted = task->holds == FRI_RANGE;
     lane->unfinished += task->counted ? task->data.range->count : 1;
     s->unfinished += task->counted ? task->data.range->count : 1;
@@ -280,23 +294,43 @@ static frun_status status_of(const struct fri_data *outcome)
     return outcome->error ? outcome->error->public.status : FRUN_ENOMEM;
 }
 
-void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
-                      fri_time now)
+/* What the attempt had is free for others. */
+static void leave(struct frun_future *task)
+{
+    struct fri_lane *lane = task->spec->lane;
+
+    task->queued = 0;
+    fri_attempt_end(task);
+    if (lane->hooks && lane->hooks->left)
+        lane->hooks->left(lane, task);
+    if (task->spec->need_count)
+        fri_limits_release(task);
+}
+
+static void tell_retried(struct frun_future *task,
+                         const struct fri_data *outcome, fri_time now)
+{
+    struct fri_sched *s = task->spec->lane->sched;
+
+    s->retried = outcome->holds == FRI_ERROR ? outcome->error : NULL;
+    fri_sched_observe(s, FRI_RETRIED, task, now);
+    s->retried = NULL;
+}
+
+static void finish(struct frun_future *task, struct fri_data *outcome,
+                   fri_time now)
 {
     struct fri_lane *lane = task->spec->lane;
     frun_status status = status_of(outcome);
 
-    task->queued = 0;
-    fri_attempt_end(task);
     fri_shared_leave(task);
-    if (task->spec->need_count)
-        fri_limits_release(task);
+    leave(task);
     if (atomic_load_explicit(&task->stopping, memory_order_relaxed))
         status = fri_attempt_outcome(task, outcome, status, now);
     lane->crashed += status == FRUN_ECRASHED;
     if (status != FRUN_OK && fri_retry_wanted(task, status)) {
         if (lane->sched->observers)
-            fri_sched_observe(lane->sched, FRI_RETRIED, task, now);
+            tell_retried(task, outcome, now);
         if (fri_retry_start(task, now)) {
             lane->retried++;
             fri_data_free(outcome);
@@ -305,6 +339,20 @@ void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
     }
     task->finished = now;
     fri_sched_settle_with(task, state_of(status), outcome);
+}
+
+void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
+                      fri_time now)
+{
+    struct fri_sched *s = task->spec->lane->sched;
+
+    if (fri_tied_has(task)) {
+        fri_tied_hold(task, outcome, now);
+        return;
+    }
+    fri_sched_enter(s);
+    finish(task, outcome, now);
+    fri_sched_leave(s);
 }
 
 static struct fri_error *cancelled_error(const struct frun_future *task,
@@ -316,16 +364,17 @@ static struct fri_error *cancelled_error(const struct frun_future *task,
 
 void fri_sched_return(struct frun_future *task)
 {
-    task->queued = 0;
-    fri_attempt_end(task);
-    if (task->spec->need_count)
-        fri_limits_release(task);
+    struct fri_sched *s = task->spec->lane->sched;
+
+    fri_sched_enter(s);
+    leave(task);
     if (fri_is_final(task))
         fri_future_unref(task);
     else if (fri_attempt_cancelled(task))
         fri_sched_fail(task, FRI_CANCELLED, cancelled_error(task, NULL));
     else
         fri_sched_ready(task, true);
+    fri_sched_leave(s);
 }
 
 /* ---- cancelling ------------------------------------------------------- */

@@ -37,7 +37,18 @@ enum fri_event {
     FRI_SUBMITTED,
     FRI_STARTED,
     FRI_RETRIED, /* an attempt failed and will be made again */
+    FRI_RAN,     /* items of a range were run: see fri_sched.ran */
+    FRI_FAILING, /* is about to have failed: it still has its arguments */
     FRI_FINISHED
+};
+
+/* What is told with FRI_RAN. */
+struct fri_ran_slice {
+    const struct fri_slice *slice; /* the items that are done */
+    bool failed;                   /* the one behind them is not */
+    const struct fri_error *failure; /* why; NULL: out of memory */
+    unsigned worker;
+    fri_time began, ended;
 };
 
 /* Somebody who watches: report, progress, journal.  Called under the lock. */
@@ -61,8 +72,14 @@ struct fri_sched {
     void *clock_user;
     fri_time epoch; /* what infos count from */
     struct fri_timers timers;
+    bool dry;    /* no task is ever handed out */
     bool paused; /* the run is stopped: no timer fires, see pools/pause.c */
-    _Atomic(struct fri_observer *) observers; /* changed under the lock */
+    struct fri_observer *observers;    /* see fri_observer_add */
+    _Atomic unsigned starts_wanted;    /* how many of them want FRI_STARTED */
+    const struct fri_ran_slice *ran;   /* of the event FRI_RAN */
+    const struct fri_error *retried;   /* of FRI_RETRIED: why, or NULL */
+    unsigned recorded; /* observers to whom every task is to be shown: none
+                          is run past the scheduler */
     struct frun_future *free;              /* records to use again */
     _Atomic(struct frun_future *) dropped; /* freed without the lock */
     struct fri_slab *slabs;
@@ -79,6 +96,8 @@ struct fri_sched {
     struct fri_group *ending;  /* why the run ends; NULL: it does not */
     struct fri_group *halting; /* tripped, their tasks not stopped yet */
     bool in_halt;
+    unsigned in_finish;      /* attempts end: see fri_sched_later */
+    struct fri_lane *later;  /* to be called then */
     uint64_t last_id;
     _Atomic uint64_t last_spec; /* any thread */
 };
@@ -101,6 +120,11 @@ struct fri_lane_hooks {
      * lock. */
     void (*hold)(struct fri_lane *lane);
     void (*release)(struct fri_lane *lane);
+    /* An attempt of the task is at its end, or it was taken and comes back
+     * unbegun: what it had of the lane is free.  May be NULL. */
+    void (*left)(struct fri_lane *lane, struct frun_future *task);
+    /* See fri_sched_later; NULL in lanes that are never given to it. */
+    void (*call)(struct fri_lane *lane);
 };
 
 /* The scheduler's part of a pool. */
@@ -118,15 +142,22 @@ struct fri_lane {
     uint64_t unfinished; /* submitted and not final */
     uint64_t dead;       /* of these: deadlock.c */
     uint64_t done, failed, cancelled, retried, lost;
+    uint64_t held;     /* have ended, but for what is tied to them */
     uint64_t crashed; /* attempts that ended so, also if they were retried */
     uint32_t task_ns;    /* mean time of a task lately, 0: not known */
     unsigned workers;    /* how many run at once, for the size of chunks */
     bool remote;         /* of a worker process: its tasks run elsewhere */
     bool hidden;         /* its tasks are nobody's: not observed, not named */
+    bool is_later;       /* in sched->later, by next_later */
+    struct fri_lane *next_later;
     bool closed;         /* takes no more tasks */
     bool broken;         /* no worker can be had: all tasks fail with `why` */
     struct fri_error *why; /* NULL: out of memory */
 };
+
+/* Lock held. */
+void fri_observer_add(struct fri_sched *s, struct fri_observer *o);
+void fri_observer_remove(struct fri_sched *s, struct fri_observer *o);
 
 void fri_sched_init(struct fri_sched *s, const struct fri_memory *m,
                     fri_time (*clock)(void *user), void *user);
@@ -202,6 +233,10 @@ void fri_sched_finish(struct frun_future *task, struct fri_data *outcome,
 void fri_sched_finish_slice(const struct fri_slice *slice, bool failed,
                             struct fri_error *failure, fri_time now);
 
+/* Tells the observers, if there are any, that a worker has run items; before
+ * fri_sched_finish_slice. */
+void fri_sched_ran(struct frun_future *task, const struct fri_ran_slice *ran);
+
 /* Items of a slice that were not begun go back into their range. */
 void fri_sched_give_back(const struct fri_slice *slice);
 
@@ -231,9 +266,17 @@ bool fri_sched_cancel(struct frun_future *task, struct fri_error *cause);
 /* Cancels all of the lane that has not begun, and asks the rest to stop. */
 void fri_lane_cancel(struct fri_lane *lane);
 
+/* hooks->call, when nothing is half ended: what is being settled may yet stop
+ * the rest of its group.  For lanes whose tasks begin in the hands of whoever
+ * makes them ready. */
+void fri_sched_later(struct fri_lane *lane);
+
 /* Fails all that has not begun with `error` (taken; NULL: out of memory), and
  * what comes later too.  May be called by hooks->ready. */
 void fri_lane_break(struct fri_lane *lane, struct fri_error *error);
+
+/* Its own copy of the error that broke the lane. */
+struct fri_error *fri_lane_broken_error(const struct fri_lane *lane);
 
 /* Lets go of cancelled tasks that stand first in the queue: of all, once the
  * lane is idle. */
@@ -281,6 +324,9 @@ struct fri_limit *fri_limit_find(struct fri_sched *s, const char *name);
  * limit that is short.  False, too, when it failed instead. */
 bool fri_limits_take(struct frun_future *task);
 void fri_limits_release(struct frun_future *task);
+
+/* Holds it seats?  They may be given back before the attempt has ended. */
+bool fri_limits_held(const struct frun_future *task);
 
 /* The task's first seat of that limit, from 1; 0: it holds none. */
 unsigned fri_limit_seat(const struct frun_future *task, const char *name);

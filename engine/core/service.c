@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "core/engine.h"
+#include "core/resume.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -120,6 +121,8 @@ static fri_time serve_once(frun_engine *e)
     fri_time next, now, other = FRI_NEVER;
 
     fri_loop_run(&e->loop);
+    if (e->resumer && fri_resume_run(e))
+        return 0;
     if (e->pools_ops)
         e->pools_ops->look(e);
     /* Reaping lets go of the lock: what is set meanwhile must be seen. */

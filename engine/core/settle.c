@@ -9,8 +9,28 @@
 #include "core/settle.h"
 
 #include "core/deadlock.h"
+#include "core/journal.h"
 #include "core/range.h"
 #include "core/shared.h"
+
+void fri_observer_add(struct fri_sched *s, struct fri_observer *o)
+{
+    o->next = s->observers;
+    s->observers = o;
+    s->starts_wanted += fri_observer_wants(o, FRI_STARTED);
+}
+
+void fri_observer_remove(struct fri_sched *s, struct fri_observer *o)
+{
+    struct fri_observer **at = &s->observers;
+
+    while (*at && *at != o)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    *at = o->next;
+    s->starts_wanted -= fri_observer_wants(o, FRI_STARTED);
+}
 
 void fri_sched_observe(struct fri_sched *s, enum fri_event event,
                        struct frun_future *task, fri_time now)
@@ -18,6 +38,17 @@ void fri_sched_observe(struct fri_sched *s, enum fri_event event,
     for (struct fri_observer *o = s->observers; o; o = o->next)
         if (fri_observer_wants(o, event) && !task->spec->lane->hidden)
             o->event(o, event, task, now);
+}
+
+void fri_sched_ran(struct frun_future *task, const struct fri_ran_slice *ran)
+{
+    struct fri_sched *s = task->spec->lane->sched;
+
+    if (!s->observers)
+        return;
+    s->ran = ran;
+    fri_sched_observe(s, FRI_RAN, task, ran->ended);
+    s->ran = NULL;
 }
 
 void fri_sched_name_error(struct frun_future *task, struct fri_error *error)
@@ -88,7 +119,6 @@ static void settle_one(struct fri_sched *s, struct frun_future *task)
 
     fri_shared_leave(task);
     if (x) {
-        fri_task_drop_after(task);
         fri_retry_stop(s, x->retry);
         fri_attempt_end(task);
     }
@@ -99,6 +129,10 @@ static void settle_one(struct fri_sched *s, struct frun_future *task)
     atomic_store_explicit(&task->state, task->goal, memory_order_release);
     if (s->observers)
         fri_sched_observe(s, FRI_FINISHED, task, task->finished);
+    if (x) /* after it: observers see what it has waited for */
+        fri_task_drop_after(task);
+    if (x && x->keep)
+        fri_keep_final(task);
     if (task->waiters)
         fri_waiters_fire(&task->waiters);
     fri_waits_note(s);
@@ -107,11 +141,48 @@ static void settle_one(struct fri_sched *s, struct frun_future *task)
         lane->hooks->idle(lane);
 }
 
+/* ---- lanes that are called when all is in order ----------------------- */
+
+void fri_sched_later(struct fri_lane *lane)
+{
+    struct fri_sched *s = lane->sched;
+
+    if (s->in_finish == 0) {
+        lane->hooks->call(lane);
+    } else if (!lane->is_later) {
+        lane->is_later = true;
+        lane->next_later = s->later;
+        s->later = lane;
+    }
+}
+
+void fri_sched_enter(struct fri_sched *s)
+{
+    s->in_finish++;
+}
+
+void fri_sched_leave(struct fri_sched *s)
+{
+    struct fri_lane *lane;
+
+    if (--s->in_finish > 0)
+        return;
+    while ((lane = s->later) != NULL) {
+        s->later = lane->next_later;
+        lane->is_later = false;
+        lane->hooks->call(lane);
+    }
+}
+
+/* ---- settling --------------------------------------------------------- */
+
 void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
 {
     struct fri_sched *s = task->spec->lane->sched;
 
     task->goal = (uint8_t)(state & 7);
+    if (task->extra && task->extra->keep && fri_keep_holds(task))
+        return;
     if (s->in_settle) {
         task->next = NULL;
         *s->settling_end = task;
@@ -119,6 +190,7 @@ void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
         return;
     }
     s->in_settle = true;
+    fri_sched_enter(s);
     settle_one(s, task);
     while ((task = s->settling) != NULL) {
         s->settling = task->next;
@@ -129,6 +201,7 @@ void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
     s->in_settle = false;
     if (s->halting)
         fri_halt_apply(s);
+    fri_sched_leave(s);
 }
 
 void fri_sched_settle_with(struct frun_future *task, enum fri_task_state state,
@@ -136,6 +209,9 @@ void fri_sched_settle_with(struct frun_future *task, enum fri_task_state state,
 {
     if (outcome->holds == FRI_ERROR)
         fri_sched_name_error(task, outcome->error);
+    if (state == FRI_FAILED && task->spec->lane->sched->observers)
+        fri_sched_observe(task->spec->lane->sched, FRI_FAILING, task,
+                          task->finished);
     fri_task_put(task, outcome);
     fri_sched_settle(task, state);
 }

@@ -46,9 +46,6 @@ void fri_range_check(struct frun_future *task, fri_time now);
 void fri_lane_count(struct fri_lane *lane, enum fri_task_state state,
                     uint64_t items);
 
-/* Its own copy of the error that broke the lane. */
-struct fri_error *fri_lane_broken_error(const struct fri_lane *lane);
-
 /* retry.c: should the task be tried again?  Starts that, now or later; false:
  * out of memory.  Stops the timer (NULL: none). */
 bool fri_retry_wanted(const struct frun_future *task, frun_status status);
@@ -67,6 +64,11 @@ frun_status fri_attempt_outcome(const struct frun_future *task,
                                 struct fri_data *outcome, frun_status status,
                                 fri_time now);
 
+/* Around what ends attempts: at the end of the outermost, the lanes that were
+ * put off are called. */
+void fri_sched_enter(struct fri_sched *s);
+void fri_sched_leave(struct fri_sched *s);
+
 /* task.c */
 void fri_task_drop_after(struct frun_future *task);
 void fri_lane_each(struct fri_lane *lane,
@@ -75,6 +77,16 @@ void fri_group_each(struct fri_sched *s, struct fri_group *group,
                     void (*fn)(struct frun_future *task,
                                struct fri_group *group));
 void fri_slabs_free(struct fri_sched *s);
+
+/* All tasks of pools that are not final, `most` records at a time: the lock
+ * may be let go between two calls.  False: that was the last of them. */
+struct fri_slab;
+struct fri_scan {
+    struct fri_slab *slab; /* NULL: from the first */
+    unsigned at;
+    void (*see)(struct fri_scan *scan, struct frun_future *task);
+};
+bool fri_sched_scan(struct fri_sched *s, struct fri_scan *scan, size_t most);
 
 static inline fri_time fri_sched_now(const struct fri_sched *s)
 {

@@ -10,6 +10,7 @@
 #include "core/settle.h"
 
 #include "core/range.h"
+#include "core/tied.h"
 
 static void stop_slices(struct frun_future *task)
 {
@@ -17,6 +18,7 @@ static void stop_slices(struct frun_future *task)
 
     if (task->data.range->out > 0 && lane->hooks && lane->hooks->stop)
         lane->hooks->stop(lane, task, FRUN_ECANCELLED);
+    fri_tied_stop(task, FRUN_ECANCELLED);
 }
 
 static void end_early(struct fri_range *r, enum fri_task_state state,
@@ -59,7 +61,7 @@ void fri_range_check(struct frun_future *task, fri_time now)
     uint64_t rest = r->count - r->settled;
     bool early = r->failed || r->cancelled;
 
-    if (r->out > 0 || fri_range_ready(r))
+    if (r->out > 0 || fri_range_ready(r) || fri_tied_has(task))
         return;
     task->finished = now;
     if (!early) {

@@ -5,6 +5,7 @@
  * spec.
  */
 #include "core/halt.h"
+#include "core/resume.h"
 #include "core/scheduler.h"
 
 #include <string.h>
@@ -80,6 +81,7 @@ void fri_policy_free(const struct fri_memory *m, frun_policy *policy)
     fri_free(m, (void *)(uintptr_t)policy->limit_needs);
     fri_free(m, (void *)(uintptr_t)policy->name);
     fri_free(m, (void *)(uintptr_t)policy->halt);
+    fri_free(m, (void *)(uintptr_t)policy->version);
 }
 
 static bool copy_limits(const struct fri_memory *m, frun_policy *to,
@@ -112,7 +114,9 @@ bool fri_policy_copy(const struct fri_memory *m, frun_policy *to,
     to->after = NULL;
     to->name = fri_strdup(m, from->name);
     to->halt = fri_strdup(m, from->halt);
+    to->version = fri_strdup(m, from->version);
     return (to->name || !from->name) && (to->halt || !from->halt)
+           && (to->version || !from->version)
            && (from->limit_count == 0 || copy_limits(m, to, from));
 }
 
@@ -163,6 +167,7 @@ void fri_spec_unref(struct fri_spec *spec)
         fri_policy_free(m, spec->asked);
     fri_free(m, spec->asked);
     fri_group_unref(spec->group);
+    fri_resume_free(m, spec->resume);
     fri_free(m, spec->needs);
     fri_free(m, spec->name);
     fri_free(m, spec);

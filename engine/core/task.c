@@ -9,7 +9,9 @@
  */
 #include "core/settle.h"
 
+#include "core/journal.h"
 #include "core/range.h"
+#include "core/resume.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,9 +60,11 @@ void fri_task_put(struct frun_future *task, struct fri_data *data)
 
 struct fri_extra *fri_task_extra(struct frun_future *task)
 {
-    if (!task->extra)
-        task->extra = fri_alloc_zero(task->spec->lane->sched->memory,
-                                     sizeof *task->extra);
+    if (!task->extra) /* see fri_extra_seen */
+        __atomic_store_n(&task->extra,
+                         fri_alloc_zero(task->spec->lane->sched->memory,
+                                        sizeof *task->extra),
+                         __ATOMIC_RELEASE);
     return task->extra;
 }
 
@@ -83,6 +87,7 @@ static void extra_free(const struct fri_memory *m, struct fri_extra *x)
     if (x->script_free)
         x->script_free(x->script);
     frun_value_free(x->value);
+    fri_past_free(m, x->past);
     for (uint32_t i = 0; i < x->seat_count; i++)
         fri_free(m, x->seats[i].name);
     fri_free(m, x->seats);
@@ -90,13 +95,16 @@ static void extra_free(const struct fri_memory *m, struct fri_extra *x)
     fri_free(m, x->name);
     fri_free(m, x->retry);
     fri_free(m, x->attempt);
+    fri_keep_free(x->keep);
     fri_free(m, x);
 }
 
 const char *fri_task_name(const struct frun_future *f, char text[32])
 {
-    if (f->extra && f->extra->name)
-        return f->extra->name;
+    const struct fri_extra *x = fri_extra_seen(f);
+
+    if (x && x->name)
+        return x->name;
     if (f->spec->name)
         return f->spec->name;
     snprintf(text, 32, "task %llu", (unsigned long long)f->id);
@@ -218,6 +226,14 @@ void fri_lane_each(struct fri_lane *lane, void (*fn)(struct frun_future *task))
                 fn(&s->records[i]);
 }
 
+/* Submitted to a pool, and not final. */
+static bool is_shown(struct frun_future *f)
+{
+    return atomic_load(&f->handle.refs) > 0 && fri_state(f) != FRI_NEW
+           && !fri_is_final(f) && f->spec->lane->hooks
+           && !f->spec->lane->hidden;
+}
+
 static bool is_pending_of(struct frun_future *f, const struct fri_sched *s,
                           const struct fri_group *group)
 {
@@ -235,6 +251,26 @@ void fri_group_each(struct fri_sched *s, struct fri_group *group,
         for (unsigned i = 0; i < slab->used; i++)
             if (is_pending_of(&slab->records[i], s, group))
                 fn(&slab->records[i], group);
+}
+
+bool fri_sched_scan(struct fri_sched *s, struct fri_scan *scan, size_t most)
+{
+    if (!scan->slab)
+        scan->slab = s->slabs;
+    while (scan->slab && most > 0) {
+        if (scan->at == scan->slab->used) {
+            scan->slab = scan->slab->next;
+            scan->at = 0;
+            if (!scan->slab)
+                return false;
+            continue;
+        }
+        if (is_shown(&scan->slab->records[scan->at]))
+            scan->see(scan, &scan->slab->records[scan->at]);
+        scan->at++;
+        most--;
+    }
+    return scan->slab != NULL;
 }
 
 void fri_slabs_free(struct fri_sched *s)

@@ -30,9 +30,13 @@
 
 struct fri_extra;
 struct fri_group;
+struct fri_keep;
 struct fri_lane;
+struct fri_past;
 struct fri_range;
+struct fri_resume;
 struct fri_spec;
+struct fri_tied;
 struct fri_waiter;
 
 enum fri_task_state {
@@ -130,12 +134,20 @@ struct fri_extra {
     uint64_t stream; /* its stream of random numbers, 0: none */
     struct fri_retry *retry; /* the timer of a back-off */
     struct fri_attempt *attempt; /* the timer of a timeout */
+    struct fri_keep *keep; /* how a journal keeps it, or NULL: journal.h */
     fri_time waits; /* since when, for seats shared between runs; 0: not */
+    struct fri_tied *tied; /* what must have ended before it: tied.h */
+    fri_time again; /* since when it may be tried again; 0: it is new */
     double cpu;
     int64_t memory;
     frun_value *value; /* the outcome as a value, once a host has read it */
     struct fri_seat *seats; /* in a worker process, `seat_count` */
     uint32_t seat_count;
+    struct fri_past *past; /* its outcome, from a journal: resume.h */
+    uint64_t modules; /* short digest of modules among its arguments */
+    bool looked_up;   /* lock: in the journal of its spec */
+    bool from_journal;
+    bool drew; /* random numbers: its result hangs on its stream */
     void *script; /* of an async future: owned by the script layer */
     void (*script_free)(void *script);
 };
@@ -162,6 +174,7 @@ struct fri_spec {
     frun_policy *asked; /* of a remote lane: what the engine's process is to
                            do; then none of the above but the name is set */
     struct fri_group *group; /* of this call alone: see halt.h; NULL: none */
+    struct fri_resume *resume; /* its tasks are looked up in a journal */
 };
 
 /* Part of a task that a worker takes: the task, or items of its range. */
@@ -173,6 +186,13 @@ struct fri_slice {
 static inline enum fri_task_state fri_state(const struct frun_future *f)
 {
     return atomic_load_explicit(&f->state, memory_order_acquire);
+}
+
+/* Its `extra`, where others may make it just now: without the lock. */
+static inline const struct fri_extra *
+fri_extra_seen(const struct frun_future *f)
+{
+    return __atomic_load_n(&f->extra, __ATOMIC_ACQUIRE);
 }
 
 static inline bool fri_is_final(const struct frun_future *f)

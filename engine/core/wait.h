@@ -90,6 +90,7 @@ struct fri_set {
     bool want_failure;   /* ... or when one has failed */
     bool failed;         /* one has failed or was cancelled */
     bool armed;          /* wake is wanted */
+    bool keeps; /* a task that blocks in it counts as running */
     bool timed_out;
     bool raised;             /* the owner's: ended by `error` */
     struct fri_error *error; /* its own; NULL: out of memory */

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -84,12 +85,17 @@ bool fri_channel_make(struct fri_channel *c, const struct fri_memory *m,
 
 bool fri_channel_join(struct fri_channel *c, int socket, int memory)
 {
+    struct stat st;
     bool mapped;
 
     init(c, NULL, socket, true);
     mapped = map(c, memory);
     close(memory); /* nothing can write there by a descriptor any more */
-    return mapped;
+    if (!mapped || fstat(socket, &st) != 0)
+        return false;
+    c->device = st.st_dev;
+    c->inode = st.st_ino;
+    return true;
 }
 
 void fri_channel_close(struct fri_channel *c)
@@ -235,8 +241,11 @@ int fri_channel_fd(struct fri_channel *c)
 {
     int fd;
 
-    if (c->fd_count == 0)
+    if (c->fd_count == 0) {
         fri_channel_listen(c);
+        if (!c->worker)
+            fri_channel_flush(c); /* rule 6 */
+    }
     if (c->fd_count == 0)
         return -1;
     fd = c->fds[0];
@@ -287,12 +296,23 @@ static int milliseconds(fri_time deadline)
     return left < 0 ? 0 : left > 1000000 ? 1000000 : (int)left;
 }
 
+/* Rule 7. */
+static bool is_same(const struct fri_channel *c)
+{
+    struct stat st;
+
+    return fstat(c->socket, &st) == 0 && st.st_ino == c->inode
+           && st.st_dev == c->device;
+}
+
 bool fri_channel_wait(struct fri_channel *c, fri_time deadline, bool spins)
 {
     struct pollfd p = { .fd = c->socket, .events = POLLIN };
 
     if (fri_channel_has(c) || (spins && spin(c)))
         return true;
+    if (!is_same(c))
+        c->ended = true;
     while (!c->ended && !c->bad) {
         atomic_store(&c->page->worker_sleeps, 1);
         if (fri_channel_has(c))

@@ -17,7 +17,12 @@
  *  5. A slot's state is changed by compare-and-swap only, so whether a task
  *     was begun or taken back is decided in one place (enum fri_slot_state).
  *  6. Who is about to sleep says so in the page, then looks once more; who
- *     has published looks there and rings.  So no bell is missed.
+ *     has published looks there and rings.  So no bell is missed.  One bell
+ *     may say many things: where the engine takes bells off the socket, it
+ *     sends what is in the outbox, too.
+ *  7. A task may have closed its worker's socket, or put something else in
+ *     its place, where no bell ever comes: before a worker sleeps it looks
+ *     whether it is the socket that it was.
  */
 #ifndef FRI_CHANNEL_H
 #define FRI_CHANNEL_H
@@ -82,6 +87,8 @@ struct fri_letter; /* in the outbox */
 struct fri_channel {
     const struct fri_memory *memory;
     int socket; /* < 0: closed */
+    dev_t device; /* which file the worker's socket was at the start */
+    ino_t inode;
     struct fri_page *page;
     struct fri_ring *out, *in;
     uint64_t written, taken; /* their head and tail: those in the rings are

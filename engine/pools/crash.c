@@ -57,6 +57,11 @@ static void blame_slice(struct fri_fork *w, struct fri_flight *f)
         error = crash(w);
         if (error)
             fri_range_key(r, f->slice.first, error);
+        fri_sched_ran(f->task,
+                      &(struct fri_ran_slice){
+                          .slice = &none, .failed = true, .failure = error,
+                          .worker = w->index, .began = w->busy_since,
+                          .ended = fri_now() });
     } else {
         w->forks->pool->lane.crashed++;
         fri_sched_give_back_singly(&f->slice);

@@ -6,12 +6,11 @@
 /* A status that tasks do not end with is an error like another. */
 static struct fri_error *failure(struct frun_task *task, frun_status status)
 {
-    const struct fri_memory *m = task->future->spec->lane->sched->memory;
     bool own = task->message[0] != '\0';
 
     if (fri_status_kind(status) == NULL)
         status = FRUN_ERROR;
-    return fri_error_new(m, status, own ? task->message : NULL, NULL, NULL);
+    return fri_error_new(task->memory, status, own ? task->message : NULL, NULL, NULL);
 }
 
 frun_status fri_ctask_call(struct frun_task *task, frun_function *fn,
@@ -73,6 +72,7 @@ void fri_ctask_run(struct fri_worker *worker, struct fri_slice *slice,
 
     fri_worker_enter(worker);
     task.future = slice->task;
+    task.memory = slice->task->spec->lane->sched->memory;
     task.user = spec->user;
     if (slice->task->counted) {
         run_items(&task, slice, ran);
@@ -103,13 +103,15 @@ bool frun_task_cancelled(const frun_task *task)
 {
     struct frun_future *f = task->future;
 
+    if (!f)
+        return false;
     return atomic_load(&f->stopping)
            || (f->counted && atomic_load(&f->data.range->stop));
 }
 
 int frun_task_attempt(const frun_task *task)
 {
-    return task->future->attempts;
+    return task->future ? task->future->attempts : 1;
 }
 
 void *frun_task_user(const frun_task *task)

@@ -8,7 +8,8 @@
 
 /* What a C function sees of its task. */
 struct frun_task {
-    struct frun_future *future;
+    struct frun_future *future; /* NULL: called by the main program itself */
+    const struct fri_memory *memory;
     void *user;
     char message[512]; /* of frun_task_fail, "" none */
 };

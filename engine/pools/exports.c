@@ -151,11 +151,14 @@ static bool put_array(struct fri_fork *w, struct fri_buffer *b,
     return true;
 }
 
-static void put_native(struct fri_buffer *b, const struct fri_native *n)
+/* Only a copy of this process has the function, and in the same place. */
+void fri_put_native(struct fri_buffer *b, const struct fri_native *n)
 {
+    bool copied = fri_spawner_copied(n->engine->spawner);
+
     fri_wire_text(b, n->name);
-    fri_wire_pointer(b, (uintptr_t)n->function);
-    fri_wire_pointer(b, (uintptr_t)n->user);
+    fri_wire_pointer(b, copied ? (uintptr_t)n->function : 0);
+    fri_wire_pointer(b, copied ? (uintptr_t)n->user : 0);
 }
 
 static bool put_thing(struct fri_fork *w, struct fri_buffer *b,
@@ -172,7 +175,7 @@ static bool put_thing(struct fri_fork *w, struct fri_buffer *b,
         return true;
     switch (h->kind) {
     case FRI_HANDLE_LIMIT: put_limit(b, (void *)h); return true;
-    case FRI_HANDLE_NATIVE: put_native(b, (void *)h); return true;
+    case FRI_HANDLE_NATIVE: fri_put_native(b, (void *)h); return true;
     case FRI_HANDLE_ARRAY: return put_array(w, b, (void *)h);
     case FRI_HANDLE_SHARE:
         fri_wire_message(&w->port, b, ((struct fri_share *)(void *)h)->value);

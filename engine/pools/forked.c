@@ -330,7 +330,7 @@ static bool worker_wait(struct fri_worker *worker, struct fri_set *set,
     struct frun_future *task = worker->task;
     struct fri_ran ran = { .suspended = NULL };
 
-    if (g && set) {
+    if (g && set && !set->keeps) {
         struct fri_slice s = g->slice;
 
         worker->set = set;
@@ -375,44 +375,6 @@ static void loop(struct fri_home *h)
 }
 
 /* ---- the start -------------------------------------------------------- */
-
-static bool hello(struct fri_home *h, struct fri_reader *r, void *user)
-{
-    frun_engine *e = h->engine;
-    char *name, *version = fri_wire_get_text(r, NULL);
-    uint64_t serial = fri_get_varint(r);
-    unsigned workers;
-
-    /* A helper that was exec'd may be of another one. */
-    if (!version || strcmp(version, FRUN_VERSION) != 0)
-        return false;
-    fri_free(NULL, version);
-
-    h->worker.index = (unsigned)fri_get_varint(r);
-    workers = (unsigned)fri_get_varint(r);
-    name = fri_wire_get_text(r, NULL);
-    e->seed = fri_get_varint(r);
-    e->cores = (unsigned)fri_get_varint(r);
-    e->sched.epoch = fri_get_zigzag(r);
-    h->own = fri_home_pool_new(h, name, workers, FRUN_FORKS);
-    fri_free(NULL, name);
-    if (!h->own)
-        return false;
-    h->worker.pool = h->own;
-    h->worker.ops = &worker_ops;
-    h->runner = user;
-    if (fri_get_byte(r)) {
-        if (!h->runner)
-            return false;
-        e->runner = h->runner;
-        e->runner_user = h->runner->arrive(e, r, serial);
-    }
-    if (fri_get_byte(r)) {
-        h->own->init = fri_wire_get_function(&h->port, r);
-        h->own->init_free = fri_function_drop;
-    }
-    return !r->bad;
-}
 
 static struct fri_error *open_runner(struct fri_home *h)
 {
@@ -466,7 +428,8 @@ void fri_forked_main(int socket, int memory, void *user)
         _exit(1);
     fri_home_stdio_open(h);
     fri_reader_init(&r, f.bytes, f.length);
-    well = hello(h, &r, user);
+    well = fri_home_hello(h, &r, user);
+    h->worker.ops = &worker_ops;
     fri_channel_done(&h->channel, &f);
     if (!well)
         _exit(1);

@@ -4,6 +4,9 @@
  */
 #define _GNU_SOURCE
 #include "pools/forks.h"
+#include "pools/proc.h"
+
+#include "core/journal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -62,6 +65,7 @@ static void all_lost(frun_engine *e)
             for (struct fri_fork *w = fs->all; w; w = w->next)
                 lost(w);
     }
+    fri_procs_lost(e);
     /* It may take seconds: nothing is started meanwhile. */
     e->reopening = true;
     fri_unlock(e);
@@ -69,16 +73,11 @@ static void all_lost(frun_engine *e)
     fri_lock(e);
     e->no_spawner = error;
     e->reopening = false;
+    fri_procs_go_on(e);
 }
 
-static void on_event(frun_engine *e, const struct fri_spawn_event *event)
+static void on_fork(struct fri_fork *w, const struct fri_spawn_event *event)
 {
-    struct fri_fork *w = event->id ? fork_of(e, event->id) : NULL;
-
-    if (event->kind == FRI_SPAWN_LOST)
-        all_lost(e);
-    if (!w)
-        return;
     if (event->kind == FRI_SPAWN_STARTED) {
         w->pidfd = (int)syscall(SYS_pidfd_open, event->pid, 0);
         return;
@@ -86,6 +85,21 @@ static void on_event(frun_engine *e, const struct fri_spawn_event *event)
     w->ended = true;
     w->status = event->status;
     w->error = event->error;
+}
+
+static void on_event(frun_engine *e, const struct fri_spawn_event *event)
+{
+    struct fri_fork *w;
+
+    if (event->kind == FRI_SPAWN_LOST) {
+        all_lost(e);
+    } else if (event->id & FRI_PROC_ID) {
+        fri_procs_event(e, event);
+    } else {
+        w = fork_of(e, event->id);
+        if (w)
+            on_fork(w, event);
+    }
 }
 
 static void on_spawner(struct fri_source *source)
@@ -101,17 +115,35 @@ static void on_spawner(struct fri_source *source)
 
 /* ---- on the service thread -------------------------------------------- */
 
-/* Writes what a task has printed, without the lock. */
+/* The task that has printed, if it is one that a journal keeps, remembers. */
+static void keep_output(struct fri_fork *w, uint64_t ticket,
+                        const struct fri_reader *text)
+{
+    struct fri_flight *f = fri_fork_flight(w, ticket);
+    struct fri_extra *x = f && !f->revoked ? f->task->extra : NULL;
+
+    if (x && x->keep)
+        fri_keep_output(x->keep, (const char *)text->at, fri_left(text));
+}
+
+/* OUTPUT: a ticket, or 0; the stream; the text.  Writes what a task has
+ * printed, without the lock. */
 static void print(struct fri_fork *w, struct fri_frame *f)
 {
     frun_engine *e = engine_of(w->forks);
     struct fri_output *o = e->printer ? e->printer : &e->output;
-    int stream = f->length > 0 && f->bytes[0] == 2 ? 2 : 1;
+    struct fri_reader r;
+    uint64_t ticket;
+    int stream;
 
+    fri_reader_init(&r, f->bytes, f->length);
+    ticket = fri_get_varint(&r);
+    stream = fri_get_byte(&r) == 2 ? 2 : 1;
+    keep_output(w, ticket, &r);
     w->reading = true;
     fri_unlock(e);
-    if (f->length > 1)
-        fri_output_write(o, stream, (const char *)f->bytes + 1, f->length - 1);
+    if (fri_left(&r) > 0)
+        fri_output_write(o, stream, (const char *)r.at, fri_left(&r));
     fri_lock(e);
     w->reading = false;
     fri_channel_done(&w->channel, f);
@@ -277,7 +309,22 @@ void fri_forks_close(frun_engine *e)
 
     e->spawner = NULL; /* a signal handler may look there */
     fri_spawner_close(s);
+    fri_lock(e);
+    fri_procs_close(e);
+    fri_unlock(e);
     fri_loop_close(&e->loop);
+}
+
+void fri_forks_renew(frun_engine *e)
+{
+    for (frun_pool *pool = e->pools; pool; pool = pool->next) {
+        struct fri_forks *fs = pool->state;
+
+        if (pool->ops != &fri_forks_ops || !fs)
+            continue;
+        for (struct fri_fork *w = fs->all; w; w = w->next)
+            fri_fork_dismiss(w);
+    }
 }
 
 /* ---- the pool --------------------------------------------------------- */
@@ -288,15 +335,21 @@ static void forks_ready(struct fri_lane *lane, size_t count)
     fri_forks_call(fri_lane_pool(lane)->state);
 }
 
-static bool open_spawner(frun_engine *e)
+bool fri_spawner_need(frun_engine *e)
 {
+    errno = e->no_spawner ? e->no_spawner : ENOTSUP;
     if (!e->spawner)
         return false;
     if (e->spawned.fd >= 0)
         return true;
-    e->spawned.fd = fri_spawner_fd(e->spawner);
     e->spawned.ready = on_spawner;
-    return fri_loop_open(&e->loop) && fri_loop_add(&e->loop, &e->spawned);
+    e->spawned.fd = fri_spawner_fd(e->spawner);
+    if (fri_loop_open(&e->loop) && fri_loop_add(&e->loop, &e->spawned)) {
+        fri_service_poke(e); /* it has one more descriptor to look at */
+        return true;
+    }
+    e->spawned.fd = -1;
+    return false;
 }
 
 static frun_status forks_open(frun_pool *pool)
@@ -304,21 +357,21 @@ static frun_status forks_open(frun_pool *pool)
     frun_engine *e = pool->engine;
     struct fri_forks *fs;
     bool open;
+    int error;
 
     fri_lock(e);
-    open = open_spawner(e);
+    open = fri_spawner_need(e);
+    error = errno;
     fri_unlock(e);
     if (!open)
         return fri_fail(e, FRUN_ERESOURCE, "no processes can be started: %s",
-                        e->no_spawner ? strerror(e->no_spawner)
-                                      : "no descriptors");
+                        strerror(error));
     fs = fri_alloc_zero(&e->memory, sizeof *fs);
     if (!fs)
         return fri_fail(e, FRUN_ENOMEM, "out of memory");
     fs->pool = pool;
     fs->again.fire = fri_forks_again;
     pool->state = fs;
-    fri_service_poke(e); /* it has one more descriptor to look at */
     return FRUN_OK;
 }
 
@@ -355,6 +408,23 @@ static uint64_t forks_running(const frun_pool *pool)
     return n;
 }
 
+static void forks_each(const frun_pool *pool,
+                       void (*fn)(void *user, struct frun_future *task,
+                                  unsigned worker, fri_time since),
+                       void *user)
+{
+    const struct fri_forks *fs = pool->state;
+
+    for (const struct fri_fork *w = fs ? fs->all : NULL; w; w = w->next) {
+        for (unsigned i = 0; i < FRI_SLOTS; i++) {
+            const struct fri_flight *f = w->flights[i];
+
+            if (f && f->begun && !f->refused && !f->revoked)
+                fn(user, f->task, w->index, w->busy_since);
+        }
+    }
+}
+
 static const struct fri_lane_hooks hooks = {
     .ready = forks_ready,
     .idle = fri_lane_idle,
@@ -370,6 +440,7 @@ const struct fri_pool_ops fri_forks_ops = {
     .end = forks_end,
     .free = forks_free,
     .running = forks_running,
+    .each = forks_each,
     .watch = forks_watch,
     .waits = fri_forks_waits,
 };

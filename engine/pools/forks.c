@@ -26,7 +26,6 @@
 
 enum { FAILURES = 5 };
 
-static const fri_time GRACE = FRI_SECOND / 10;      /* from TERM to KILL */
 static const fri_time LEAVE = 2 * FRI_SECOND;       /* from END to KILL */
 static const fri_time AGAIN = FRI_SECOND / 100;     /* the first back-off */
 
@@ -130,6 +129,29 @@ static struct fri_fork *fork_new(struct fri_forks *fs)
     return w;
 }
 
+/* How tasks of the script language run: in a copy of this process, in the same
+ * place; one that was exec'd has its own. */
+static void put_runner(frun_engine *e, struct fri_buffer *b)
+{
+    bool has = e->runner && e->runner->greet;
+
+    fri_buffer_byte(b, has);
+    if (!has)
+        return;
+    fri_wire_pointer(b, fri_spawner_copied(e->spawner) ? (uintptr_t)e->runner
+                                                       : 0);
+    e->runner->greet(e->runner_user, b);
+}
+
+static void put_natives(frun_engine *e, struct fri_buffer *b)
+{
+    for (const struct fri_native *n = e->natives; n; n = n->next) {
+        fri_buffer_byte(b, 1);
+        fri_put_native(b, n);
+    }
+    fri_buffer_byte(b, 0);
+}
+
 /* What a worker has to know; before anything else. */
 static bool send_hello(struct fri_fork *w)
 {
@@ -145,9 +167,8 @@ static bool send_hello(struct fri_fork *w)
     fri_put_varint(b, e->seed);
     fri_put_varint(b, e->cores);
     fri_wire_signed(b, e->sched.epoch);
-    fri_buffer_byte(b, e->runner && e->runner->greet);
-    if (e->runner && e->runner->greet)
-        e->runner->greet(e->runner_user, b);
+    put_natives(e, b);
+    put_runner(e, b);
     fri_buffer_byte(b, pool->init != NULL);
     if (pool->init)
         fri_wire_function(&w->port, b, pool->init);
@@ -260,19 +281,24 @@ static struct fri_fork *start_fork(struct fri_forks *fs)
 
 /* ---- giving work ------------------------------------------------------ */
 
+/* One whose socket has ended leaves as soon as it comes to wait. */
+static bool takes_more(const struct fri_fork *w)
+{
+    return !w->ending && !w->dying && !w->ended && !w->channel.ended;
+}
+
 static bool is_idle(const struct fri_fork *w)
 {
     /* What was revoked is dropped when the worker comes to it, at once. */
-    return w->flying == w->revoked && w->suspended == 0 && !w->ending
-           && !w->dying && !w->ended && w->flying < FRI_SLOTS;
+    return w->flying == w->revoked && w->suspended == 0 && takes_more(w)
+           && w->flying < FRI_SLOTS;
 }
 
 /* A worker whose tasks all wait may take another when there are processes
  * enough (rule 4). */
 static bool may_share(const struct fri_fork *w)
 {
-    return w->flying == w->revoked && !w->ending && !w->dying && !w->ended
-           && w->flying < FRI_SLOTS
+    return w->flying == w->revoked && takes_more(w) && w->flying < FRI_SLOTS
            && w->forks->count >= FRI_SPARE * w->forks->pool->workers;
 }
 
@@ -288,7 +314,7 @@ static struct fri_fork *find(struct fri_forks *fs,
 
 static bool has_room(const struct fri_fork *w)
 {
-    return w->running && w->suspended == 0 && !w->ending && !w->dying
+    return w->running && w->suspended == 0 && takes_more(w)
            && w->flying < fri_fork_window(w);
 }
 
@@ -384,7 +410,7 @@ void fri_fork_hurry(struct fri_fork *w)
     if (w->hurried || w->dying || w->ending)
         return;
     w->hurried = true;
-    set_kill(w, GRACE);
+    set_kill(w, FRI_SPAWN_GRACE);
 }
 
 void fri_fork_kill(struct fri_fork *w, bool now)
@@ -399,7 +425,7 @@ void fri_fork_kill(struct fri_fork *w, bool now)
     if (now)
         fri_timer_stop(&e->sched.timers, &w->kill);
     else if (!w->dying)
-        set_kill(w, GRACE);
+        set_kill(w, FRI_SPAWN_GRACE);
     w->dying = true;
 }
 

@@ -177,6 +177,7 @@ bool fri_forks_stop(struct fri_lane *lane, struct frun_future *task,
 
 void fri_exports_open(struct fri_fork *w);
 void fri_exports_free(struct fri_fork *w);
+void fri_put_native(struct fri_buffer *b, const struct fri_native *n);
 
 /* The handle of that number, no reference; NULL: there is none. */
 struct fri_handle *fri_export_at(struct fri_fork *w, uint64_t number);

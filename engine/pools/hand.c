@@ -11,7 +11,7 @@ static void lose(struct fri_done *d)
     d->ran.failed = true;
 }
 
-static void finish_range(struct fri_done *d)
+static void finish_range(struct fri_thread *t, struct fri_done *d)
 {
     struct fri_range *r = d->slice.task->data.range;
     struct fri_slice rest = { d->slice.task, d->slice.end, d->end };
@@ -25,6 +25,11 @@ static void finish_range(struct fri_done *d)
         lose(d);
     if (!d->ran.failed)
         fri_sched_give_back(&rest);
+    fri_sched_ran(d->slice.task,
+                  &(struct fri_ran_slice){
+                      .slice = &d->slice, .failed = d->ran.failed,
+                      .failure = d->ran.failure, .worker = t->worker.index,
+                      .began = d->began, .ended = d->ended });
     fri_sched_finish_slice(&d->slice, d->ran.failed, d->ran.failure, d->ended);
 }
 
@@ -50,11 +55,13 @@ void fri_hand_publish_one(struct fri_thread *t, struct fri_done *d)
         if (d->slice.task->counted)
             fri_sched_give_back(&rest);
         fri_run_suspend(t, d->ran.suspended, d->run);
+        if (t->threads->ops)
+            t->threads->ops->waits(t->threads, d->slice.task);
     } else if (d->slice.task->counted) {
-        finish_range(d);
+        finish_range(t, d);
     } else {
         if (!d->resumed)
-            fri_lane_measure(&t->worker.pool->lane, d->ended - d->began);
+            fri_lane_measure(t->threads->lane, d->ended - d->began);
         fri_sched_finish(d->slice.task, &d->ran.outcome, d->ended);
     }
 }

@@ -157,8 +157,11 @@ static bool settle(struct fri_home *h, struct fri_reader *r,
         return false;
     if (f->spec->lane->remote && !f->counted) {
         unsigned attempts = (unsigned)fri_get_varint(r);
+        unsigned worker = (unsigned)fri_get_varint(r);
 
-        end_task(f, &data, attempts, (unsigned)fri_get_varint(r));
+        if (fri_get_byte(r) && fri_task_extra(f))
+            f->extra->from_journal = true;
+        end_task(f, &data, attempts, worker);
     } else if (f->counted) {
         end_range(f, state, data.error);
     } else {

@@ -134,6 +134,10 @@ void fri_home_sweep(struct fri_home *h);
 void fri_home_awaits(struct fri_home *h, struct fri_buffer *b,
                      const struct fri_set *set);
 
+/* ---- hello.c: HELLO; `user` is the process's own runner, or NULL -------- */
+
+bool fri_home_hello(struct fri_home *h, struct fri_reader *r, void *user);
+
 /* ---- forked.c: the loop ----------------------------------------------- */
 
 /* Reads frames until the future is done. */

@@ -70,6 +70,21 @@ static void leave_after(struct fri_fork *w, const struct fri_flight *f,
         fri_fork_dismiss(w);
 }
 
+/* When it began is not known here, but how long it took. */
+static void tell_ran(const struct fri_fork *w, const struct fri_slice *s,
+                     bool failed, const struct fri_error *failure,
+                     fri_time took)
+{
+    struct fri_ran_slice ran = { .slice = s, .failed = failed,
+                                 .failure = failure, .worker = w->index };
+
+    if (!fri_fork_engine(w)->sched.observers)
+        return;
+    ran.ended = fri_now();
+    ran.began = ran.ended - took;
+    fri_sched_ran(s->task, &ran);
+}
+
 static bool read_slice(struct fri_fork *w, struct fri_reader *r,
                        struct fri_flight *f, uint64_t ns)
 {
@@ -91,6 +106,7 @@ static bool read_slice(struct fri_fork *w, struct fri_reader *r,
     s.end = rest.first = end;
     if (!failed)
         fri_sched_give_back(&rest);
+    tell_ran(w, &s, failed, error, (fri_time)ns);
     fri_sched_finish_slice(&s, failed, error, fri_now());
     return true;
 }
@@ -130,8 +146,9 @@ static bool read_result(struct fri_fork *w, struct fri_reader *r)
     uint64_t slot = fri_get_varint(r), ns = fri_get_varint(r);
     double cpu = fri_wire_get_double(r);
     int64_t memory = (int64_t)fri_get_varint(r);
-    bool resumed = fri_get_byte(r) != 0, well;
+    unsigned flags = fri_get_byte(r); /* 1: resumed, 2: drew numbers */
     struct fri_flight f;
+    bool well;
 
     if (r->bad || slot >= FRI_SLOTS || !w->flights[slot]
         || w->flights[slot]->revoked)
@@ -144,7 +161,9 @@ static bool read_result(struct fri_fork *w, struct fri_reader *r)
         well = read_slice(w, r, &f, ns);
     } else {
         keep_facts(f.task, cpu, memory);
-        well = read_outcome(w, r, &f, ns, resumed);
+        if (f.task->extra)
+            f.task->extra->drew = flags & 2;
+        well = read_outcome(w, r, &f, ns, flags & 1);
     }
     if (!well)
         fri_flight_settle(w, &f);

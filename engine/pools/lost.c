@@ -97,6 +97,22 @@ static void forget_orphans(struct fri_thread *t)
     }
 }
 
+/* Without a set it has nothing in the thread's state (bare.c): another can go
+ * on with it, if there is one. */
+static bool move(struct fri_threads *ts, struct fri_resumable *r)
+{
+    bool queued = r->queued;
+
+    if (r->set || !ts->all)
+        return false;
+    r->worker = &ts->all->worker;
+    if (queued) {
+        ts->resumed--;
+        fri_worker_resume(r);
+    }
+    return true;
+}
+
 static void crash_waiting(struct fri_thread *t, fri_time now)
 {
     struct fri_resumable *r = t->threads->waiting, *after;
@@ -104,7 +120,7 @@ static void crash_waiting(struct fri_thread *t, fri_time now)
     forget_orphans(t);
     for (; r; r = after) {
         after = r->after;
-        if (r->worker == &t->worker)
+        if (r->worker == &t->worker && !move(t->threads, r))
             crash(t->threads, r, now);
     }
 }
@@ -114,15 +130,15 @@ static void count_lost(struct fri_thread *t)
     frun_pool *pool = t->worker.pool;
 
     engine_of(t)->lost = true;
-    if (pool->lane.lost < pool->workers) {
+    if (pool->lane.lost < t->threads->most) {
         pool->lane.lost++;
         return;
     }
-    fri_lane_break(&pool->lane,
-                   fri_error_format(&pool->engine->memory, FRUN_ERESOURCE,
-                                    "%s: more than %u threads could not be "
-                                    "stopped",
-                                    pool->name, pool->workers));
+    fri_threads_break(t->threads,
+                      fri_error_format(&pool->engine->memory, FRUN_ERESOURCE,
+                                       "%s: more than %u threads could not be "
+                                       "stopped",
+                                       pool->name, t->threads->most));
 }
 
 void fri_thread_give_up(struct fri_thread *t, fri_time now)

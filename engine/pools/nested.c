@@ -3,6 +3,10 @@
  */
 #include "pools/serve.h"
 
+#include "core/resume.h"
+
+#include <string.h>
+
 static void put_pieces(struct fri_port *p, struct fri_buffer *b,
                        const struct fri_range *r)
 {
@@ -33,11 +37,55 @@ static void task_done(struct fri_waiter *waiter)
     }
     fri_put_varint(b, f->attempts);
     fri_put_varint(b, f->worker);
+    fri_buffer_byte(b, f->extra && f->extra->from_journal);
     if (fri_state(f) == FRI_FAILED && !f->counted)
         s->waiter.link = NULL;
     else
         fri_served_end(s);
     fri_served_send(w);
+}
+
+static bool get_parts(struct fri_fork *w, struct fri_reader *r,
+                      struct fri_resume *resume)
+{
+    size_t n = fri_get_count(r, 9);
+
+    resume->parts = fri_alloc(w->port.memory,
+                              (n + 1) * sizeof *resume->parts);
+    for (; resume->parts && resume->count < n && !r->bad; resume->count++) {
+        struct fri_part *part = &resume->parts[resume->count];
+
+        part->name = fri_wire_get_text(r, w->port.memory);
+        part->digest = fri_get_raw64(r);
+        if (!part->name)
+            return false;
+    }
+    return resume->parts && !r->bad;
+}
+
+/* What its tasks are known by in a journal: remote.c. */
+static bool get_resume(struct fri_fork *w, struct fri_reader *r,
+                       struct fri_spec *spec)
+{
+    struct fri_resume *resume;
+    size_t n;
+    const uint8_t *digest;
+
+    if (fri_get_byte(r) == 0)
+        return !r->bad;
+    resume = fri_alloc_zero(w->port.memory, sizeof *resume);
+    spec->resume = resume;
+    if (!resume)
+        return false;
+    resume->journal = fri_resume_journal(w->port.engine, fri_get_varint(r));
+    resume->identity = fri_get_raw64(r);
+    resume->durable = fri_get_byte(r) != 0;
+    resume->keys = fri_get_byte(r) != 0;
+    digest = fri_wire_get_bytes(r, &n);
+    if (!resume->journal || !digest || n != FRI_DIGEST)
+        return false;
+    memcpy(resume->digest.bytes, digest, FRI_DIGEST);
+    return get_parts(w, r, resume);
 }
 
 bool fri_serve_spec(struct fri_fork *w, struct fri_reader *r)
@@ -46,7 +94,8 @@ bool fri_serve_spec(struct fri_fork *w, struct fri_reader *r)
     struct fri_handle *view = w->port.get(&w->port, r);
     struct fri_view *v = (struct fri_view *)(void *)view;
     struct fri_spec *spec = NULL, **at = &w->specs[id % FRI_SPECS];
-    struct fri_function *f;
+    struct fri_function *f = NULL;
+    bool bare;
     char *name;
 
     if (!view || view->kind != FRI_HANDLE_POOL) {
@@ -54,8 +103,9 @@ bool fri_serve_spec(struct fri_fork *w, struct fri_reader *r)
         return false;
     }
     name = fri_wire_get_text(r, w->port.memory);
-    f = fri_wire_get_function(&w->port, r);
-    if (f)
+    bare = fri_get_byte(r) == 0 && v->pool->ops->kind == FRUN_COMMANDS;
+    f = bare ? NULL : fri_wire_get_function(&w->port, r);
+    if (f || bare)
         spec = fri_spec_new(&v->pool->lane, &v->policy);
     fri_handle_unref(view);
     if (!spec) {
@@ -66,7 +116,11 @@ bool fri_serve_spec(struct fri_fork *w, struct fri_reader *r)
     fri_free(w->port.memory, spec->name);
     spec->name = name;
     spec->script = f;
-    spec->script_free = fri_function_drop;
+    spec->script_free = f ? fri_function_drop : NULL;
+    if (!get_resume(w, r, spec)) {
+        fri_spec_unref(spec);
+        return false;
+    }
     fri_spec_unref(*at);
     *at = spec;
     w->spec_ids[id % FRI_SPECS] = id;
@@ -138,7 +192,8 @@ static bool get_range(struct fri_fork *w, struct fri_reader *r,
     uint64_t count = fri_get_varint(r);
     struct fri_range *range;
 
-    if (r->bad || count == 0 || count > fri_left(r))
+    if (r->bad || count == 0 || count > fri_left(r)
+        || fri_lane_pool(spec->lane)->ops->kind == FRUN_COMMANDS)
         return false;
     range = fri_range_new(w->port.memory, count,
                           fri_lane_pool(spec->lane)->workers, spec->chunk);
@@ -156,20 +211,22 @@ static bool get_task(struct fri_fork *w, struct fri_reader *r,
                      struct frun_future *task)
 {
     char *name;
-    uint64_t stream;
+    uint64_t stream, modules;
     struct fri_data data;
 
     if (!get_key(w, r, task))
         return false;
     name = fri_wire_get_text(r, w->port.memory);
     stream = fri_get_varint(r);
-    if (name || stream) {
+    modules = fri_get_varint(r);
+    if (name || stream || modules) {
         if (!fri_task_extra(task)) {
             fri_free(w->port.memory, name);
             return false;
         }
         task->extra->name = name;
         task->extra->stream = stream;
+        task->extra->modules = modules;
     }
     if (fri_get_byte(r) != 0)
         return get_range(w, r, task);

@@ -5,19 +5,21 @@
  *  1. From the pause to the resume no timer fires, however late it is by then,
  *     and all move by the time that has passed: what was stopped has not run
  *     out of time.
- *  2. Worker threads stop with the process; worker processes are in groups of
- *     their own and are stopped one by one.  What is started meanwhile is not:
- *     nothing is, since the service thread stops, too.
+ *  2. Worker threads stop with the process; worker processes and commands
+ *     are in groups of their own and are stopped one by one.  What is started
+ *     meanwhile is not: nothing is, since the service thread stops, too.
  *  3. A pause that does not stop the process (its group may be orphaned) is
  *     nothing but short.
  */
 #define _GNU_SOURCE
 #include "pools/forks.h"
+#include "pools/proc.h"
 
 #include <signal.h>
 
-static void signal_forks(frun_engine *e, int number)
+static void signal_all(frun_engine *e, int number)
 {
+    fri_procs_signal(e, number);
     for (frun_pool *pool = e->pools; pool; pool = pool->next) {
         struct fri_forks *fs = pool->state;
 
@@ -35,7 +37,7 @@ void fri_engine_pause(frun_engine *e)
     if (!e->sched.paused) {
         e->sched.paused = true;
         e->paused_at = fri_now();
-        signal_forks(e, SIGSTOP);
+        signal_all(e, SIGSTOP);
     }
     fri_unlock(e);
 }
@@ -46,7 +48,7 @@ void fri_engine_resume(frun_engine *e)
     if (e->sched.paused) {
         fri_timers_shift(&e->sched.timers, fri_now() - e->paused_at);
         e->sched.paused = false;
-        signal_forks(e, SIGCONT);
+        signal_all(e, SIGCONT);
         fri_owner_wake(e); /* it runs the timers where no service does */
     }
     fri_unlock(e);

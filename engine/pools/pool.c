@@ -7,6 +7,7 @@
  * and it is closed or held by nobody; then its workers leave, and whoever
  * comes first, its closer or the service thread, frees them.
  */
+#include "pools/exec.h"
 #include "pools/threads.h"
 
 #include <stdio.h>
@@ -92,6 +93,7 @@ static const struct fri_pools_ops pools_ops;
 static const struct fri_pool_ops *kinds[] = {
     [FRUN_THREADS] = &fri_threads_ops,
     [FRUN_FORKS] = &fri_forks_ops,
+    [FRUN_COMMANDS] = &fri_commands_ops,
 };
 
 static const struct fri_pool_ops *kind_ops(frun_kind kind)
@@ -370,7 +372,14 @@ static void close_all(frun_engine *e)
         fri_pool_join(pool);
         pool_unref(pool);
     }
+    fri_execs_close(e);
     fri_signal_close(e);
+}
+
+static void end_all(frun_engine *e)
+{
+    fri_forks_close(e);
+    fri_execs_end(e);
 }
 
 static const struct fri_pools_ops pools_ops = {
@@ -383,5 +392,5 @@ static const struct fri_pools_ops pools_ops = {
     .owner_looks = fri_forks_owner_looks,
     .owner_leaves = fri_forks_owner_leaves,
     .close = close_all,
-    .end = fri_forks_close,
+    .end = end_all,
 };

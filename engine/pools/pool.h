@@ -23,6 +23,11 @@ struct fri_pool_ops {
     void (*free)(frun_pool *pool);
     /* Lock held: tasks that run now. */
     uint64_t (*running)(const frun_pool *pool);
+    /* Lock held: each task that runs now, and since when.  May be NULL. */
+    void (*each)(const frun_pool *pool,
+                 void (*fn)(void *user, struct frun_future *task,
+                            unsigned worker, fri_time since),
+                 void *user);
     /* Lock held: lets go of what hangs on a task that takes long; false when
      * nothing can hang now. */
     bool (*watch)(frun_pool *pool, fri_time now);
@@ -163,7 +168,8 @@ void fri_worker_wake(struct fri_set *set);
 void fri_worker_block(struct fri_worker *worker);
 void fri_worker_unblock(struct fri_worker *worker);
 
-extern const struct fri_pool_ops fri_threads_ops, fri_forks_ops;
+extern const struct fri_pool_ops fri_threads_ops, fri_forks_ops,
+    fri_commands_ops;
 
 /* forks.c, for pool.c: fri_pools_ops.look and sleep; the engine closes: its
  * processes end. */
@@ -172,6 +178,9 @@ fri_time fri_forks_sleep(frun_engine *e);
 bool fri_forks_owner_looks(frun_engine *e);
 void fri_forks_owner_leaves(frun_engine *e);
 void fri_forks_close(frun_engine *e);
+
+/* Lock held: worker processes that know no scripts are replaced. */
+void fri_forks_renew(frun_engine *e);
 
 /* Lock held: a pool that nobody has linked or opened yet; NULL: no memory. */
 frun_pool *fri_pool_new(frun_engine *e, const struct fri_pool_ops *ops,
@@ -213,6 +222,12 @@ bool fri_pool_over(const frun_pool *pool);
 void fri_lane_hold(struct fri_lane *lane);
 void fri_lane_release(struct fri_lane *lane);
 void fri_lane_idle(struct fri_lane *lane);
+
+/* Lock held: tasks that have begun and not ended. */
+static inline uint64_t fri_pool_running(const frun_pool *pool)
+{
+    return pool->gone ? 0 : pool->ops->running(pool) + pool->lane.held;
+}
 
 /* Lock held, by the pool's kind: the last worker has left. */
 void fri_pool_gone(frun_pool *pool);

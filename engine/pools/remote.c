@@ -4,6 +4,8 @@
  */
 #include "pools/home.h"
 
+#include "core/resume.h"
+
 #include <string.h>
 
 static void put_key(struct fri_home *h, struct fri_buffer *b,
@@ -39,6 +41,23 @@ static void put_range(struct fri_home *h, struct fri_buffer *b,
         fri_put_varint(b, r->stream_of(r->streams, i));
 }
 
+static void put_resume(struct fri_buffer *b, const struct fri_resume *resume)
+{
+    fri_buffer_byte(b, resume != NULL);
+    if (!resume)
+        return;
+    fri_wire_pointer(b, (uintptr_t)resume->journal);
+    fri_buffer_add(b, &resume->identity, sizeof resume->identity);
+    fri_buffer_byte(b, resume->durable);
+    fri_buffer_byte(b, resume->keys);
+    fri_wire_bytes(b, resume->digest.bytes, FRI_DIGEST);
+    fri_put_varint(b, resume->count);
+    for (size_t i = 0; i < resume->count; i++) {
+        fri_wire_text(b, resume->parts[i].name);
+        fri_buffer_add(b, &resume->parts[i].digest, 8);
+    }
+}
+
 static bool send_spec(struct fri_home *h, struct fri_spec *spec)
 {
     uint64_t *sent = &h->sent[spec->id % FRI_HOME_SPECS];
@@ -55,7 +74,10 @@ static bool send_spec(struct fri_home *h, struct fri_spec *spec)
     if (!h->port.put(&h->port, &h->channel.text, &view.handle))
         return false;
     fri_wire_text(&h->channel.text, spec->name);
-    fri_wire_function(&h->port, &h->channel.text, spec->script);
+    fri_buffer_byte(&h->channel.text, spec->script != NULL);
+    if (spec->script)
+        fri_wire_function(&h->port, &h->channel.text, spec->script);
+    put_resume(&h->channel.text, spec->resume);
     if (!fri_home_post(h, FRI_FRAME_NEWSPEC))
         return false;
     *sent = spec->id;
@@ -78,6 +100,7 @@ static bool send_task(struct fri_home *h, struct frun_future *task)
     put_key(h, b, task);
     fri_wire_text(b, x ? x->name : NULL);
     fri_put_varint(b, x ? x->stream : 0);
+    fri_put_varint(b, x ? x->modules : 0);
     fri_buffer_byte(b, task->counted);
     if (task->counted)
         put_range(h, b, task->data.range);

@@ -38,6 +38,7 @@ void fri_home_output(void *user, int stream, const char *bytes, size_t length)
     fri_time now = fri_now();
     bool ring = now - h->rung > OUTPUT_NS;
 
+    fri_put_varint(b, h->current ? h->current->ticket : 0);
     fri_buffer_byte(b, (uint8_t)stream);
     fri_buffer_add(b, bytes, length);
     fri_home_send(h, FRI_FRAME_OUTPUT, ring);
@@ -152,12 +153,13 @@ static void put_result(struct fri_home *h, const struct fri_guest *g,
                        fri_time took, bool resumed)
 {
     struct fri_buffer *b = fri_home_begin(h);
+    const struct fri_extra *x = s->task->extra;
 
     fri_put_varint(b, g->slot);
     fri_put_varint(b, (uint64_t)took);
     fri_wire_double(b, fri_seconds(g->cpu));
     fri_put_varint(b, g->cpu > 0 ? (uint64_t)peak() : 0);
-    fri_buffer_byte(b, resumed);
+    fri_buffer_byte(b, (uint8_t)(resumed | (x && x->drew) << 1));
     if (s->task->counted)
         put_slice(h, b, s, ran);
     else

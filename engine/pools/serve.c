@@ -4,7 +4,8 @@
  *
  * Each request has a number of the worker's choice and gets one answer, when
  * there is one; those that the worker has withdrawn, or whose worker has died,
- * get none.  A task that was submitted goes on without its asker.
+ * get none.  A task that was submitted goes on without its asker; a command
+ * does not.
  */
 #include "pools/serve.h"
 
@@ -38,6 +39,8 @@ void fri_served_end(struct fri_served *s)
     fri_waiter_remove(&s->waiter);
     if (fri_ask_waits(&s->ask))
         fri_shared_withdraw(&s->ask);
+    if (s->command)
+        fri_served_stop(s);
     fri_future_unref(s->future);
     fri_free(s->fork->port.memory, s);
 }
@@ -201,7 +204,7 @@ static void serve_drain(struct fri_fork *w, frun_pool *pool, uint64_t number)
 static void answer_stats(struct fri_fork *w, frun_pool *pool, uint64_t number)
 {
     struct fri_lane *lane = &pool->lane;
-    uint64_t running = pool->gone ? 0 : pool->ops->running(pool);
+    uint64_t running = fri_pool_running(pool);
     uint64_t numbers[] = {
         pool->workers, lane->unfinished - running, running,     lane->done,
         lane->failed,  lane->cancelled,            lane->retried,
@@ -385,6 +388,9 @@ bool fri_serve(struct fri_fork *w, struct fri_reader *r)
     case FRI_ASK_POOL: return serve_pool(w, r, number);
     case FRI_ASK_MAKE: return serve_make(w, r, number);
     case FRI_ASK_SHARED: return serve_shared(w, r, number);
+    case FRI_ASK_EXEC: return fri_serve_exec(w, r, number);
+    case FRI_ASK_EXEC_STOP: return fri_serve_exec_stop(w, r);
+    case FRI_ASK_SCRATCH: return fri_serve_scratch(w, number);
     default: return false;
     }
 }

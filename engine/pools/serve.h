@@ -14,6 +14,7 @@ struct fri_served {
     struct frun_future *future; /* a reference, or NULL */
     struct fri_waiter waiter;   /* at the future, or at a pool that drains */
     struct fri_lane *lane;      /* of that pool */
+    bool command;               /* the future is a command's */
     struct fri_ask ask;
 };
 
@@ -29,6 +30,13 @@ void fri_served_data(struct fri_fork *w, uint64_t number,
                      const struct fri_data *data);
 void fri_served_error(struct fri_fork *w, uint64_t number, frun_status status,
                       const char *text);
+
+/* proxy.c: commands; false: garbage. */
+bool fri_serve_exec(struct fri_fork *w, struct fri_reader *r,
+                    uint64_t number);
+bool fri_serve_exec_stop(struct fri_fork *w, struct fri_reader *r);
+bool fri_serve_scratch(struct fri_fork *w, uint64_t number);
+void fri_served_stop(struct fri_served *s);
 
 /* nested.c; false: garbage. */
 bool fri_serve_submit(struct fri_fork *w, struct fri_reader *r,

@@ -12,7 +12,8 @@
  *     every instruction raises, for another GRACE; then, or at once where the
  *     first interrupt has not been felt, the thread is given up.  A task that
  *     waits is interrupted by the end of its wait, and again at each further
- *     one; it keeps the time at which it was first told.
+ *     one; it keeps the time at which it was first told.  A wait for nothing
+ *     but its own commands ends by their end, as they are told to stop, too.
  *  4. A thread that was given up is in no list and joined by nobody.  It holds
  *     its task, its pool and its engine, and lets go of them if it ever comes
  *     back.
@@ -23,6 +24,7 @@
  *     thread is given up.
  */
 #define _GNU_SOURCE
+#include "pools/exec.h"
 #include "pools/threads.h"
 
 enum { GRACE = 1000000000 }; /* ns */
@@ -242,6 +244,8 @@ static void on_late(struct fri_timer *timer, fri_time now)
     struct fri_resumable *r
         = (void *)((char *)timer - offsetof(struct fri_resumable, timer));
 
+    if (!r->queued)
+        fri_worker_raise(r, stop_error(r->worker->pool->engine, r->why));
     r->kept = fri_future_ref(r->slice.task);
     fri_run_unlink(r);
     fri_run_finish_without(&r->slice, r->why, now);
@@ -251,14 +255,15 @@ static void stop_waiting(struct fri_resumable *r, frun_status why)
 {
     frun_engine *e = r->worker->pool->engine;
 
-    if (r->since)
+    if (r->since || !r->set) /* without a set it is no runner's: bare.c */
         return;
     r->since = fri_now();
     r->why = why;
     r->timer.fire = on_late;
     if (fri_timers_reserve(&e->sched.timers))
         fri_engine_timer(e, &r->timer, r->since + GRACE);
-    fri_worker_raise(r, stop_error(r->worker->pool->engine, why));
+    if (!fri_execs_only(r->set, r->slice.task))
+        fri_worker_raise(r, stop_error(e, why));
 }
 
 bool fri_threads_stop(struct fri_lane *lane, struct frun_future *task,

@@ -97,16 +97,44 @@ static void wake(struct fri_thread *t)
     pthread_cond_signal(&t->cond);
 }
 
+static void fail(struct frun_future *task, const struct fri_lane *lane)
+{
+    struct fri_data outcome = { .holds = FRI_ERROR };
+    fri_time now = fri_now();
+
+    if (!fri_task_begin(task, 0, now)) {
+        fri_sched_return(task);
+        return;
+    }
+    outcome.error = fri_lane_broken_error(lane);
+    fri_sched_finish(task, &outcome, now);
+}
+
+void fri_threads_break(struct fri_threads *ts, struct fri_error *error)
+{
+    struct fri_lane *lane = &ts->pool->lane;
+    struct frun_future *best;
+
+    fri_lane_break(lane, error);
+    if (ts->lane == lane)
+        return;
+    while ((best = fri_lane_best(ts->lane)) != NULL) {
+        fri_lane_pop(ts->lane, best);
+        fail(best, lane);
+    }
+}
+
 static void no_thread(struct fri_threads *ts)
 {
     frun_pool *pool = ts->pool;
 
     ts->failed = true;
     if (ts->alive == 0)
-        fri_lane_break(&pool->lane,
-                       fri_error_format(&pool->engine->memory, FRUN_ERESOURCE,
-                                        "%s: no thread could be started",
-                                        pool->name));
+        fri_threads_break(ts, fri_error_format(&pool->engine->memory,
+                                               FRUN_ERESOURCE,
+                                               "%s: no thread could be "
+                                               "started",
+                                               pool->name));
 }
 
 static bool is_short(const struct fri_lane *lane)
@@ -125,7 +153,7 @@ static bool no_core(const struct fri_threads *ts)
 {
     const frun_engine *e = ts->pool->engine;
 
-    return is_short(&ts->pool->lane)
+    return is_short(ts->lane)
            && ts->active + ts->called + ts->spinning > ts->blocked + ts->stuck
            && e->busy + e->coming + e->spinning + !owner_idle(e) >= e->cores;
 }
@@ -145,10 +173,10 @@ static void put_off(frun_engine *e)
 
 void fri_threads_call(struct fri_threads *ts, bool now)
 {
-    const struct fri_lane *lane = &ts->pool->lane;
+    const struct fri_lane *lane = ts->lane;
     frun_engine *e = ts->pool->engine;
     size_t coming = ts->called + ts->spinning, want = fri_lane_worth(lane);
-    unsigned most = ts->pool->workers + ts->blocked;
+    unsigned most = ts->most + ts->blocked;
 
     if (want > coming && is_short(lane)) {
         coming += ts->active - ts->blocked - ts->stuck;
@@ -171,14 +199,17 @@ void fri_threads_call(struct fri_threads *ts, bool now)
         no_thread(ts);
 }
 
-static void threads_ready(struct fri_lane *lane, size_t count)
+void fri_threads_ready(struct fri_threads *ts)
 {
-    struct fri_threads *ts = fri_lane_pool(lane)->state;
-
-    (void)count;
     if (ts->spinning > 0)
         atomic_fetch_add_explicit(&ts->signal, 1, memory_order_release);
     fri_threads_call(ts, false);
+}
+
+static void threads_ready(struct fri_lane *lane, size_t count)
+{
+    (void)count;
+    fri_threads_ready(fri_lane_pool(lane)->state);
 }
 
 /* ---- tasks that wait -------------------------------------------------- */
@@ -189,7 +220,7 @@ void fri_threads_call_resumed(struct fri_threads *ts)
 
     for (; t; t = after) {
         after = t->next_idle;
-        if (ts->active - ts->blocked + ts->called >= ts->pool->workers)
+        if (ts->active - ts->blocked + ts->called >= ts->most)
             return;
         if (t->resumed)
             wake(t);
@@ -233,6 +264,8 @@ void fri_worker_block(struct fri_worker *worker)
         e->busy--;
         fri_hand_publish(t);
         fri_hand_reclaim(t);
+        if (ts->ops)
+            ts->ops->waits(ts, worker->task);
         fri_threads_call(ts, true);
         fri_threads_call_resumed(ts);
     }
@@ -312,7 +345,7 @@ static bool holds_more(const struct fri_thread *t)
 /* Rule 2; true while the thread may yet turn out to be stuck. */
 static bool watch_thread(struct fri_thread *t, fri_time now)
 {
-    struct fri_lane *lane = &t->worker.pool->lane;
+    struct fri_lane *lane = t->threads->lane;
 
     if (!t->busy || t->blocked || t->stuck)
         return false;
@@ -326,7 +359,7 @@ static bool watch_thread(struct fri_thread *t, fri_time now)
     return false;
 }
 
-static bool threads_watch(frun_pool *pool, fri_time now)
+bool fri_threads_watch(frun_pool *pool, fri_time now)
 {
     struct fri_threads *ts = pool->state;
     bool counted_on = false, holding = false;
@@ -337,7 +370,7 @@ static bool threads_watch(frun_pool *pool, fri_time now)
         counted_on = true;
         holding = holding || holds_more(t);
     }
-    if (atomic_load(&pool->lane.ready) == 0)
+    if (atomic_load(&ts->lane->ready) == 0)
         return holding;
     fri_threads_call(ts, true);
     return counted_on;
@@ -350,23 +383,31 @@ static void threads_hurry(frun_pool *pool)
 
 /* ---- the pool --------------------------------------------------------- */
 
+void fri_threads_init(struct fri_threads *ts, frun_pool *pool,
+                      struct fri_lane *lane, unsigned most)
+{
+    ts->pool = pool;
+    ts->lane = lane;
+    ts->most = most;
+    pool->state = ts;
+    if (!pool->engine->runner)
+        return;
+    fri_lock(pool->engine);
+    fri_signal_open(pool->engine);
+    fri_unlock(pool->engine);
+}
+
 static frun_status threads_open(frun_pool *pool)
 {
     struct fri_threads *ts = fri_alloc_zero(&pool->engine->memory, sizeof *ts);
 
     if (!ts)
         return fri_fail(pool->engine, FRUN_ENOMEM, "out of memory");
-    ts->pool = pool;
-    pool->state = ts;
-    if (pool->engine->runner) {
-        fri_lock(pool->engine);
-        fri_signal_open(pool->engine);
-        fri_unlock(pool->engine);
-    }
+    fri_threads_init(ts, pool, &pool->lane, pool->workers);
     return FRUN_OK;
 }
 
-static void threads_end(frun_pool *pool)
+void fri_threads_end(frun_pool *pool)
 {
     struct fri_threads *ts = pool->state;
 
@@ -377,31 +418,55 @@ static void threads_end(frun_pool *pool)
         fri_pool_gone(pool);
 }
 
-static void threads_free(frun_pool *pool)
+void fri_threads_join(struct fri_threads *ts)
 {
-    struct fri_threads *ts = pool->state;
+    frun_engine *e = ts->pool->engine;
     struct fri_thread *t;
 
     while ((t = ts->all) != NULL) {
         ts->all = t->next;
         pthread_join(t->id, NULL);
-        fri_lock(pool->engine);
-        fri_timer_stop(&pool->engine->sched.timers, &t->run.timer);
-        fri_unlock(pool->engine);
+        fri_lock(e);
+        fri_timer_stop(&e->sched.timers, &t->run.timer);
+        fri_unlock(e);
         fri_thread_free(t);
     }
-    fri_free(&pool->engine->memory, ts);
+}
+
+static void threads_free(frun_pool *pool)
+{
+    fri_threads_join(pool->state);
+    fri_free(&pool->engine->memory, pool->state);
     pool->state = NULL;
 }
 
-static uint64_t threads_running(const frun_pool *pool)
+uint64_t fri_threads_running(const struct fri_threads *ts)
 {
-    const struct fri_threads *ts = pool->state;
     uint64_t n = 0;
 
     for (const struct fri_thread *t = ts ? ts->all : NULL; t; t = t->next)
         n += atomic_load(&t->begun) - atomic_load(&t->ended);
     return n;
+}
+
+static uint64_t threads_running(const frun_pool *pool)
+{
+    return fri_threads_running(pool->state);
+}
+
+static void threads_each(const frun_pool *pool,
+                         void (*fn)(void *user, struct frun_future *task,
+                                    unsigned worker, fri_time since),
+                         void *user)
+{
+    const struct fri_threads *ts = pool->state;
+
+    for (const struct fri_thread *t = ts ? ts->all : NULL; t; t = t->next) {
+        struct frun_future *task = atomic_load(&t->run.task);
+
+        if (task && t->busy && !t->lost)
+            fn(user, task, t->worker.index, atomic_load(&t->hand.since));
+    }
 }
 
 static const struct fri_lane_hooks hooks = {
@@ -416,9 +481,10 @@ const struct fri_pool_ops fri_threads_ops = {
     .kind = FRUN_THREADS,
     .hooks = &hooks,
     .open = threads_open,
-    .end = threads_end,
+    .end = fri_threads_end,
     .free = threads_free,
     .running = threads_running,
-    .watch = threads_watch,
+    .each = threads_each,
+    .watch = fri_threads_watch,
     .hurry = threads_hurry,
 };

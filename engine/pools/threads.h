@@ -52,6 +52,7 @@ struct fri_thread {
     void *block; /* what was allocated */
     pthread_t id;
     pthread_cond_t cond;
+    unsigned number; /* of the worker, for its task; 0: worker.index */
     struct fri_resumable *resumed, **resumed_end;
     bool woken, busy, called, stuck, blocked;
     struct fri_spinner spinner;
@@ -75,8 +76,26 @@ struct fri_thread {
     struct fri_hand hand;
 };
 
+/* What threads do otherwise that are the hands of another kind of pool: they
+ * take what that has taken from its lane before. */
+struct fri_threads_ops {
+    /* Lock held: the next into hand.slices[0], from ts->lane; how many. */
+    size_t (*take)(struct fri_thread *t);
+    /* No lock: runs, or goes on with, what is not the runner's.  False: it is
+     * the runner's. */
+    bool (*run)(struct fri_worker *worker, struct fri_slice *slice,
+                struct fri_ran *ran);
+    bool (*resume)(struct fri_resumable *r, struct fri_slice *slice,
+                   struct fri_ran *ran);
+    /* Lock held: the task has come to wait, by yielding or blocking. */
+    void (*waits)(struct fri_threads *ts, struct frun_future *task);
+};
+
 struct fri_threads {
     frun_pool *pool;
+    const struct fri_threads_ops *ops; /* NULL: the threads are the pool's */
+    struct fri_lane *lane; /* where they take from: the pool's own, or ... */
+    unsigned most;         /* that run at once */
     struct fri_thread *all, *idle;
     unsigned started, alive;
     unsigned active, blocked, stuck, spinning, called;
@@ -98,12 +117,28 @@ static inline bool fri_thread_may_run(const struct fri_thread *t)
 {
     const struct fri_threads *ts = t->threads;
 
-    return ts->active - ts->blocked - t->busy < ts->pool->workers;
+    return ts->active - ts->blocked - t->busy < ts->most;
 }
 
 /* Calls workers for what is in the queue; unless `now`, what is little may be
  * put off while the owner goes on submitting. */
 void fri_threads_call(struct fri_threads *ts, bool now);
+
+/* There is more to take. */
+void fri_threads_ready(struct fri_threads *ts);
+
+/* No thread, or none that works, can be had: the pool is broken for that
+ * reason (taken), and what was not begun fails. */
+void fri_threads_break(struct fri_threads *ts, struct fri_error *error);
+
+/* The pool's state begins with a fri_threads: `most` of them, for `lane`. */
+void fri_threads_init(struct fri_threads *ts, frun_pool *pool,
+                      struct fri_lane *lane, unsigned most);
+void fri_threads_end(frun_pool *pool);
+/* No lock: joins them. */
+void fri_threads_join(struct fri_threads *ts);
+uint64_t fri_threads_running(const struct fri_threads *ts);
+bool fri_threads_watch(frun_pool *pool, fri_time now);
 
 /* Calls workers that sleep and have something to resume. */
 void fri_threads_call_resumed(struct fri_threads *ts);

@@ -1,5 +1,7 @@
 #include "pools/wire.h"
 
+#include "core/resume.h"
+
 #include "data/value.h"
 
 #include <unistd.h>
@@ -274,6 +276,9 @@ static void put_error(struct fri_port *p, struct fri_buffer *b,
     fri_buffer_byte(b, e->number_key);
     fri_wire_signed(b, e->key_number);
     fri_wire_message(p, b, e->key);
+    fri_buffer_byte(b, e->result != NULL);
+    if (e->result)
+        put_value(b, e->result);
     put_error(p, b, e->cause, depth + 1);
 }
 
@@ -281,6 +286,17 @@ void fri_wire_error(struct fri_port *p, struct fri_buffer *b,
                     const struct fri_error *error)
 {
     put_error(p, b, error, 0);
+}
+
+static void get_result(struct fri_reader *r, struct fri_error *e)
+{
+    frun_value *result = NULL;
+
+    if (fri_get_byte(r) == 0 || r->bad)
+        return;
+    if (!get_value(r, &result))
+        fri_bad(r);
+    fri_error_set_result(e, result);
 }
 
 static void get_fields(struct fri_port *p, struct fri_reader *r,
@@ -293,6 +309,7 @@ static void get_fields(struct fri_port *p, struct fri_reader *r,
     e->number_key = fri_get_byte(r) != 0;
     e->key_number = fri_get_zigzag(r);
     e->key = fri_wire_get_message(p, r);
+    get_result(r, e);
 }
 
 static struct fri_error *get_error(struct fri_port *p, struct fri_reader *r,
@@ -357,6 +374,9 @@ void fri_wire_policy(struct fri_port *p, struct fri_buffer *b,
     fri_put_varint(b, policy->chunk);
     fri_wire_text(b, policy->name);
     fri_wire_text(b, policy->halt);
+    fri_wire_pointer(b, (uintptr_t)policy->journal);
+    fri_wire_text(b, policy->version);
+    fri_buffer_byte(b, policy->durable);
     fri_put_varint(b, policy->limit_count);
     for (size_t i = 0; i < policy->limit_count; i++) {
         fri_put_varint(b, policy->limit_needs ? (uint64_t)policy->limit_needs[i]
@@ -409,6 +429,9 @@ bool fri_wire_get_policy(struct fri_port *p, struct fri_reader *r,
     policy->chunk = (size_t)fri_get_varint(r);
     policy->name = fri_wire_get_text(r, p->memory);
     policy->halt = fri_wire_get_text(r, p->memory);
+    policy->journal = fri_resume_journal(p->engine, fri_get_varint(r));
+    policy->version = fri_wire_get_text(r, p->memory);
+    policy->durable = fri_get_byte(r) != 0;
     if (policy->priority != policy->priority || !(policy->timeout >= 0)
         || !(policy->backoff >= 0))
         fri_bad(r);

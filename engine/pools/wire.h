@@ -49,7 +49,10 @@ enum fri_request {
     FRI_ASK_OPEN,       /* a pool */
     FRI_ASK_POOL,       /* cancel, stats, drain, close: enum fri_pool_verb */
     FRI_ASK_MAKE,       /* a limit, or a shared thing */
-    FRI_ASK_SHARED      /* an operation on a shared thing */
+    FRI_ASK_SHARED,     /* an operation on a shared thing */
+    FRI_ASK_EXEC,       /* a command is to run; it is to stop */
+    FRI_ASK_EXEC_STOP,
+    FRI_ASK_SCRATCH     /* where commands have their directories */
 };
 
 enum fri_pool_verb { FRI_POOL_CANCEL, FRI_POOL_STATS, FRI_POOL_DRAIN,

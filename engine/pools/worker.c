@@ -59,11 +59,7 @@ static void count(_Atomic uint64_t *n)
 /* Does anybody want to know what starts?  It costs the lock. */
 static bool is_watched(const struct fri_sched *s)
 {
-    const struct fri_observer *o = s->observers;
-
-    while (o && !fri_observer_wants(o, FRI_STARTED))
-        o = o->next;
-    return o != NULL;
+    return atomic_load_explicit(&s->starts_wanted, memory_order_relaxed) > 0;
 }
 
 static void tell_started(struct fri_thread *t, struct frun_future *task,
@@ -87,6 +83,20 @@ static bool begin_attempt(struct fri_thread *t, const struct fri_done *d)
     return begun;
 }
 
+/* The host may have got its scripts when this thread was there already. */
+static bool has_state(struct fri_thread *t, struct fri_ran *ran)
+{
+    frun_engine *e = engine_of(t);
+    struct fri_error *error = NULL;
+
+    if (!t->worker.state)
+        t->worker.state = e->runner->open(e->runner_user, &t->worker, &error);
+    if (t->worker.state)
+        return true;
+    ran->outcome = (struct fri_data){ .error = error, .holds = FRI_ERROR };
+    return false;
+}
+
 static void execute(struct fri_thread *t, struct fri_done *d)
 {
     frun_engine *e = engine_of(t);
@@ -102,7 +112,9 @@ static void execute(struct fri_thread *t, struct fri_done *d)
         d->ran.outcome = (struct fri_data){ .holds = FRI_ERROR };
     else if (task->spec->function)
         fri_ctask_run(&t->worker, &d->slice, &d->ran);
-    else
+    else if ((!t->threads->ops
+              || !t->threads->ops->run(&t->worker, &d->slice, &d->ran))
+             && has_state(t, &d->ran))
         e->runner->run(t->worker.state, &d->slice, &d->ran);
     t->worker.task = NULL;
     if (!d->ran.suspended)
@@ -130,7 +142,8 @@ static bool run(struct fri_thread *t, uint32_t i, fri_time now)
     d->began = d->ended = now;
     d->resumed = false;
     d->run = fri_run_begin(t, d->slice.task);
-    d->begun = fri_task_begin(d->slice.task, t->worker.index, now);
+    d->begun = fri_task_begin(d->slice.task,
+                              t->number ? t->number : t->worker.index, now);
     if (d->begun) {
         memset(&d->ran, 0, sizeof d->ran);
         execute(t, d);
@@ -171,7 +184,7 @@ static void run_batch(struct fri_thread *t, size_t n)
     uint32_t i;
 
     start_hand(&t->hand, n, now);
-    t->hand.timed = n == 1 && is_worth_timing(&t->worker.pool->lane);
+    t->hand.timed = n == 1 && is_worth_timing(t->threads->lane);
     if (n > 1)
         fri_engine_watch(e);
     fri_unlock(e);
@@ -198,7 +211,7 @@ static void run_resumed(struct fri_thread *t)
     struct fri_resumable *r = t->resumed;
     struct fri_done *d = &t->hand.done[0];
     fri_time cpu;
-    bool ours = false;
+    bool orphan, ours = false;
 
     t->resumed = r->next;
     if (!t->resumed)
@@ -211,16 +224,19 @@ static void run_resumed(struct fri_thread *t)
     start_hand(&t->hand, 0, d->began);
     d->run = fri_run_begin(t, d->slice.task);
     fri_run_resume(t, r);
+    orphan = r->kept != NULL; /* r may go with its task */
     fri_unlock(e);
     t->worker.task = d->slice.task;
-    e->runner->resume(t->worker.state, r, &d->slice, &d->ran);
+    if (!t->threads->ops
+        || !t->threads->ops->resume(r, &d->slice, &d->ran))
+        e->runner->resume(t->worker.state, r, &d->slice, &d->ran);
     t->worker.task = NULL;
     if (!d->ran.suspended)
         count(&t->ended);
     d->cpu = thread_cpu() - cpu;
     d->end = d->slice.end; /* the rest was given back when it yielded */
     d->ended = fri_now();
-    if (r->kept)
+    if (orphan)
         fri_run_orphan(t, r);
     else
         ours = fri_run_end(t);
@@ -253,7 +269,7 @@ static void set_busy(struct fri_thread *t, bool busy)
 
 static bool has_work(const struct fri_thread *t)
 {
-    const struct fri_lane *lane = &t->worker.pool->lane;
+    const struct fri_lane *lane = t->threads->lane;
 
     return fri_thread_may_run(t)
            && (t->resumed
@@ -264,7 +280,7 @@ static bool has_work(const struct fri_thread *t)
  * both fight for the lock: 0.5 us a task; taking some at a time, 0.2. */
 static void linger(const struct fri_thread *t)
 {
-    const struct fri_lane *lane = &t->worker.pool->lane;
+    const struct fri_lane *lane = t->threads->lane;
     const frun_engine *e = engine_of(t);
 
     for (int i = 0; i < LINGER; i++) {
@@ -285,7 +301,7 @@ static bool is_short(const struct fri_lane *lane)
 /* Lock held on the way in and out. */
 static void gather(struct fri_thread *t)
 {
-    const struct fri_lane *lane = &t->worker.pool->lane;
+    const struct fri_lane *lane = t->threads->lane;
     size_t ready = atomic_load_explicit(&lane->ready, memory_order_relaxed);
 
     if (!t->busy || !is_short(lane) || ready >= FRI_BATCH || ready == 0)
@@ -300,7 +316,7 @@ static void spin(struct fri_thread *t)
     struct fri_threads *ts = t->threads;
     frun_engine *e = engine_of(t);
     unsigned seen = atomic_load(&ts->signal);
-    bool shortly = is_short(&ts->pool->lane), paid;
+    bool shortly = is_short(ts->lane), paid;
 
     ts->spinning++;
     e->spinning++;
@@ -355,10 +371,18 @@ static size_t batch_size(const struct fri_lane *lane)
     return share < FRI_BATCH ? share : FRI_BATCH;
 }
 
+static size_t take(struct fri_thread *t)
+{
+    struct fri_lane *lane = t->threads->lane;
+
+    if (t->threads->ops)
+        return t->threads->ops->take(t);
+    return fri_sched_take(lane, batch_size(lane), t->hand.slices);
+}
+
 /* One round; false when the worker is to leave. */
 static bool next(struct fri_thread *t)
 {
-    struct fri_lane *lane = &t->worker.pool->lane;
     size_t n;
 
     arrived(t);
@@ -372,7 +396,7 @@ static bool next(struct fri_thread *t)
         return !t->lost;
     }
     gather(t);
-    n = fri_sched_take(lane, batch_size(lane), t->hand.slices);
+    n = take(t);
     if (n > 0) {
         set_busy(t, true);
         fri_threads_call(t->threads, false);
@@ -398,7 +422,7 @@ static bool open_state(struct fri_thread *t)
     if (t->worker.state)
         return true;
     fri_lock(e);
-    fri_lane_break(&t->worker.pool->lane, error);
+    fri_threads_break(t->threads, error);
     fri_unlock(e);
     return false;
 }
