@@ -4,6 +4,7 @@
 local core, flow = ...
 local error, type, next, select, setmetatable, pcall, xpcall =
    error, type, next, select, setmetatable, pcall, xpcall
+local require = require
 local format = string.format
 local now, is_done, values, outcome =
    core.now, core.is_done, core.values, core.outcome
@@ -315,6 +316,22 @@ function share.get(self)
    return core.share_keep(self, value_of(core.share_read(self)))
 end
 
+-- Functions of the host -----------------------------------------------------
+
+-- A Lua function, so it goes wherever one does; the handle in it travels.  Its
+-- tasks are named as it is.
+local native_source = "local native = ... return function(value) "
+   .. "return native(value) end"
+
+function flow.native(name)
+   if type(name) ~= "string" then
+      error(format("bad argument #1 to 'native' (string expected, got %s)",
+         type(name)), 2)
+   end
+   local chunk = (loadstring or load)(native_source, "=native " .. name)
+   return chunk(core.native(name))
+end
+
 -- Time ------------------------------------------------------------------------
 
 function flow.sleep(seconds)
@@ -362,6 +379,10 @@ lazily(flow, "args", function()
    local env = core.files()
    for name, value in next, core.args_core() do env[name] = value end
    flow.args = core.load("args", env)
+end)
+
+lazily(flow, "exec", function()
+   flow.exec = require("flowrun.command").exec
 end)
 
 -- The methods, under the metatables' __index.

@@ -42,6 +42,37 @@ local flow = {}
 ---@field signal? integer
 ---@field status? integer
 ---@field seconds? flowrun.Seconds
+---@field out? string of a command, as in its result
+---@field err? string
+---@field files? table<string, string>
+---@field cpu? flowrun.Seconds
+---@field memory? integer
+---@field dir? string
+
+---@class flowrun.Command
+---@field [integer] string|number|flowrun.Future the program and its words
+---@field shell? boolean the first word is a line for sh, the others its $1, $2
+---@field cwd? string|"temp" where it runs; made if missing
+---@field keep? "failed"|"always" a temporary directory stays
+---@field files? table<string, string|number|{ path: string }|flowrun.Future> written before the start
+---@field collect? string[] names and patterns, read after the end
+---@field env? table<string, string|number|false|flowrun.Future>
+---@field stdin? string|number|{ path: string }|flowrun.Future
+---@field stdout? string a path instead of capture
+---@field stderr? string
+---@field ok_status? integer[] statuses that are no failure
+---@field capture? integer bytes kept of each stream
+---@field parse? fun(result: flowrun.CommandResult): ... its values are the result
+
+---@class flowrun.CommandResult
+---@field status integer
+---@field out? string
+---@field err? string
+---@field files table<string, string> texts with "temp", else paths
+---@field seconds flowrun.Seconds
+---@field cpu flowrun.Seconds
+---@field memory integer bytes at the peak
+---@field dir? string
 
 ---@class flowrun.PoolOptions
 ---@field workers? integer 1 to 1024; default: usable CPUs
@@ -62,6 +93,9 @@ local flow = {}
 ---@field backoff? flowrun.Seconds before the second attempt, then doubled
 ---@field retry_on? flowrun.ErrorKind|flowrun.ErrorKind[]
 ---@field chunk? integer|"auto" items that map hands out together
+---@field journal? flowrun.Journal where finished tasks are kept, and taken from
+---@field version? string in keys it stands for the source of the function
+---@field durable? boolean a result comes only after it is safely written
 ---@field halt? "never"|"soon,fail=1"|"now,fail=1"|string when the rest is stopped: also fail, success or done with a count or N%
 
 ---@class flowrun.Stats
@@ -86,7 +120,8 @@ local flow = {}
 ---@field finished? flowrun.Seconds
 ---@field seconds? flowrun.Seconds
 ---@field cpu? flowrun.Seconds
----@field memory? integer forks: bytes at the worker's peak; 0: not measured
+---@field memory? integer forks, commands: bytes at the peak; 0: not measured
+---@field from_journal boolean it did not run: its result was kept
 
 ---@class flowrun.Outcome
 ---@field ok boolean
@@ -114,13 +149,23 @@ function flow.threads(options) end
 ---@return flowrun.Pool
 function flow.forks(options) end
 
+---A pool of commands: tasks are programs.
+---@param options? integer|flowrun.PoolOptions
+---@return flowrun.Pool
+function flow.commands(options) end
+
+---Runs one command, here; its result, or what its parse returns. Raises.
+---@param command flowrun.Command
+---@return flowrun.CommandResult|any
+function flow.exec(command) end
+
 ---With an argument a new pool of the default kind, without one the pool here.
 ---@param options? integer|flowrun.ForkOptions
 ---@return flowrun.Pool
 function flow.pool(options) end
 
----Hands out fn(...).
----@param fn function
+---Hands out fn(...). In a pool of commands fn returns a command, or is one.
+---@param fn function|flowrun.Command
 ---@param ... any
 ---@return flowrun.Future
 function pool:submit(fn, ...) end
@@ -258,8 +303,15 @@ function flow.sleep(seconds) end
 ---@return flowrun.Seconds
 function flow.now() end
 
+---@class flowrun.Journal
+
+---The journal of that path, for the policy field `journal`.
+---@param path string
+---@return flowrun.Journal
+function flow.journal(path) end
+
 ---Defaults of the command's options.
----@param options { workers?: integer, pool?: "threads"|"forks", seed?: integer, timeout?: flowrun.Seconds, halt?: string }
+---@param options { workers?: integer, pool?: "threads"|"forks", seed?: integer, timeout?: flowrun.Seconds, halt?: string, journal?: string, progress?: "auto"|"bar"|"plain"|"json"|"none", report?: string|string[] }
 function flow.options(options) end
 
 ---Declares the script's own options: name = { default, "what it is" }.
@@ -281,6 +333,11 @@ function flow.cancelled() end
 ---@param name string
 ---@return integer?
 function flow.seat(name) end
+
+---A C function that the host program has registered, called with one value.
+---@param name string
+---@return fun(value: any): any
+function flow.native(name) end
 
 -- Shared things --------------------------------------------------------------
 

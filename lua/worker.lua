@@ -1,6 +1,7 @@
 -- worker.lua: how a worker's state calls a task. What is in C below runs
 -- inside the task's coroutine, so an error in it is the task's.
 local core = ...
+local require = require
 local fetch, arguments, finish = core.fetch, core.arguments, core.finish
 local setup, finish_items = core.setup, core.finish_items
 
@@ -24,4 +25,10 @@ local function items()
    return finish_items(out, i)
 end
 
-return task, items
+-- A task of a pool of commands: the function gives the command.
+local function command()
+   local fn = fetch()
+   return finish(require("flowrun.command").task(fn, fn(arguments())))
+end
+
+return task, items, command

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "command/options.h"
 #include "command/pause.h"
+#include "command/show.h"
 #include "command/stop.h"
 #include "command/watch.h"
 
@@ -125,11 +126,25 @@ static int flush_all(void)
 static void leave(int status, bool cancel, bool unseen, bool state)
     __attribute__((noreturn));
 
+/* Failures stand last.  False: a report could not be written. */
+static bool say_last(void)
+{
+    struct fri_program *program = &command.program;
+    bool badly = program->why.length > 0 || fri_stop_cause() != 0;
+
+    fri_program_words(program, badly, fri_stop_text());
+    if (!fri_stop_cause())
+        say_why();
+    fri_program_failures(program, badly);
+    return fri_program_files(program);
+}
+
 static void leave(int status, bool cancel, bool unseen, bool state)
 {
     bool stopped = say_cause();
     int failed = fri_program_finish(&command.program, cancel || stopped,
                                     fri_stop_patience()), lost;
+    bool written, kept;
 
     if (say_cause() && failed < 0)
         failed = fri_program_finish(&command.program, true,
@@ -138,14 +153,22 @@ static void leave(int status, bool cancel, bool unseen, bool state)
         status = FRI_ENDED_BADLY;
     fri_stop_leave();
     fri_watch_leave();
+    written = say_last();
+    kept = fri_program_flush(&command.program);
+    if (!kept)
+        say_why();
     fri_program_close(&command.program, state);
     lost = flush_all();
+    if (!written && lost == 0)
+        lost = CANNOT_GO_ON;
     if (say_cause() && fri_stop_cause() != FRI_STOP_DEADLINE) {
         fflush(NULL);
         fri_stop_die();
     }
     if (fri_stop_cause() == FRI_STOP_DEADLINE)
         status = 124;
+    if (!kept && (status == 0 || status == FRI_ENDED_BADLY))
+        status = FRI_ENDED_UNKEPT;
     exit((status & 0xff) == 0 ? lost : status);
 }
 
@@ -169,6 +192,23 @@ static void on_module(void *user)
 
 /* ---- the run ---------------------------------------------------------- */
 
+static void set_see_options(char **argv, int argc)
+{
+    const struct fri_options *o = &command.options;
+
+    command.run.see = (struct fri_see_options){
+        .words = true, .progress = o->progress, .quiet = o->quiet,
+        .verbose = o->verbose, .color = command.color, .files = o->files,
+        .file_count = o->file_count, .output = &command.output,
+        .script = argv[o->script], .lua = fri_program_lua(),
+        .argc = argc - o->script - 1, .argv = argv + o->script + 1,
+        .command_argc = argc, .command_argv = argv,
+    };
+    command.run.progress_given = o->progress_given || o->quiet;
+    if (o->file_count == 0)
+        command.run.see.files = NULL;
+}
+
 static void set_run_options(char **argv, int argc)
 {
     const struct fri_options *o = &command.options;
@@ -177,11 +217,13 @@ static void set_run_options(char **argv, int argc)
         .workers = o->workers, .pool_kind = o->pool_kind, .seed = o->seed,
         .seed_given = o->seed_given, .timeout = o->timeout,
         .set_timeout = on_timeout, .halt = o->halt,
-        .verbose = o->verbose,
+        .journal = o->journal, .dry_run = o->dry_run,
+        .verbose = o->verbose, .quiet = o->quiet,
         .program = "/proc/self/exe", .own_threads = 1,
         .output = &command.output, .argc = argc - o->script - 1,
         .argv = argv + o->script + 1, .script = argv[o->script],
     };
+    set_see_options(argv, argc);
 }
 
 static int run(int argc, char **argv)
@@ -210,8 +252,6 @@ static int run(int argc, char **argv)
     }
     fri_pause_open();
     status = fri_program_run(program);
-    if (!fri_stop_cause())
-        say_why();
     leave(status, program->why.length > 0, true, true);
 }
 
@@ -236,12 +276,39 @@ static int show(struct fri_buffer *text)
 
 static int help_or_version(struct fri_buffer *text)
 {
-    if (command.options.help)
+    if (command.options.completion)
+        fri_options_completion(command.options.completion, text);
+    else if (command.options.help)
         fri_options_help(text);
     else
         fri_buffer_printf(text, "flowrun %s, %s, libyaml %s\n", FRUN_VERSION,
                           fri_program_lua(), fri_program_yaml());
     return show(text);
+}
+
+/* flowrun show, flowrun why. */
+static int look_at(int argc, char **argv)
+{
+    struct fri_buffer out, wrong;
+    int status;
+
+    fri_buffer_init(&out, NULL);
+    fri_buffer_init(&wrong, NULL);
+    status = (strcmp(argv[1], "why") == 0 ? fri_why_main : fri_show_main)(
+        argc - 2, argv + 2, &out, &wrong);
+    if (out.length > 0 && status == FRI_SHOWN)
+        status = show(&out);
+    if (wrong.length > 0)
+        say((char *)wrong.data, wrong.length);
+    fri_buffer_free(&out);
+    fri_buffer_free(&wrong);
+    return status;
+}
+
+static bool is_look(int argc, char **argv)
+{
+    return argc > 1
+           && (strcmp(argv[1], "why") == 0 || strcmp(argv[1], "show") == 0);
 }
 
 int main(int argc, char **argv)
@@ -255,6 +322,10 @@ int main(int argc, char **argv)
     if (!fri_output_init(&command.output, NULL))
         return CANNOT_GO_ON;
     command.output.dies = true;
+    if (is_look(argc, argv)) {
+        command.color = wants_color(FRI_AUTO);
+        return look_at(argc, argv);
+    }
     fri_buffer_init(&text, NULL);
     fine = fri_options_read(&command.options, argc, argv, &text);
     command.color = wants_color(command.options.color);
@@ -263,7 +334,8 @@ int main(int argc, char **argv)
         fri_buffer_free(&text);
         return USAGE;
     }
-    if (command.options.help || command.options.version) {
+    if (command.options.help || command.options.version
+        || command.options.completion) {
         int status = help_or_version(&text);
 
         fri_buffer_free(&text);

@@ -80,6 +80,19 @@ static const char *set_halt(struct fri_options *o, const char *value)
     return NULL;
 }
 
+static const char *set_journal(struct fri_options *o, const char *value)
+{
+    o->journal = value;
+    return *value ? NULL : "the name of a file";
+}
+
+static const char *set_dry_run(struct fri_options *o, const char *value)
+{
+    (void)value;
+    o->dry_run = true;
+    return NULL;
+}
+
 static const char *set_color(struct fri_options *o, const char *value)
 {
     static const char *const words[] = { "auto", "always", "never" };
@@ -91,6 +104,56 @@ static const char *set_color(struct fri_options *o, const char *value)
         return NULL;
     }
     return "auto, always or never";
+}
+
+static const char *set_progress(struct fri_options *o, const char *value)
+{
+    if (!fri_progress_parse(value, &o->progress))
+        return FRI_PROGRESS_FORMS;
+    o->progress_given = true;
+    return NULL;
+}
+
+static const char *add_file(struct fri_options *o, enum fri_report_form form,
+                            const char *path)
+{
+    if (o->file_count == FRI_FILES)
+        return "given less often";
+    if (!*path)
+        return "the name of a file";
+    o->files[o->file_count++] = (struct fri_see_file){ form, path };
+    return NULL;
+}
+
+static const char *set_report(struct fri_options *o, const char *value)
+{
+    enum fri_report_form form;
+
+    if (!fri_report_form_of(value, &form))
+        return FRI_REPORT_FORMS;
+    return add_file(o, form, value);
+}
+
+static const char *set_trace(struct fri_options *o, const char *value)
+{
+    return add_file(o, FRI_REPORT_TRACE, value);
+}
+
+static const char *set_joblog(struct fri_options *o, const char *value)
+{
+    return add_file(o, FRI_REPORT_JOBLOG, value);
+}
+
+static const char *set_completion(struct fri_options *o, const char *value)
+{
+    struct fri_buffer nothing;
+    bool known;
+
+    fri_buffer_init(&nothing, NULL);
+    known = fri_options_completion(value, &nothing);
+    fri_buffer_free(&nothing);
+    o->completion = value;
+    return known ? NULL : "bash, zsh or fish";
 }
 
 static const char *set_quiet(struct fri_options *o, const char *value)
@@ -125,6 +188,11 @@ static const struct option options[] = {
     { 'j', "workers", "N", "default number of workers, 1 to 1024",
       set_workers },
     { 0, "pool", "KIND", "kind of flow.pool(): threads or forks", set_pool },
+    { 0, "journal", "FILE", "keep finished tasks there, and resume",
+      set_journal },
+    { 0, "dry-run", NULL, "run the script but no task: list them until a "
+                          "result is needed",
+      set_dry_run },
     { 0, "seed", "N", "the run's seed for random numbers (default: 0)",
       set_seed },
     { 0, "timeout", "S", "deadline of the whole run, in seconds",
@@ -132,15 +200,34 @@ static const struct option options[] = {
     { 0, "halt", "WHEN", "when the rest of the run is not started: "
                          "soon,fail=1 or now,fail=30%",
       set_halt },
+    { 0, "progress", "MODE", "auto, bar, plain, json or none", set_progress },
+    { 0, "report", "FILE", "at the end: .html a page, .xml JUnit, .json; "
+                           "repeatable",
+      set_report },
+    { 0, "trace", "FILE", "at the end: a trace for Chrome or Perfetto",
+      set_trace },
+    { 0, "joblog", "FILE", "at the end: a line a task, GNU parallel's columns",
+      set_joblog },
     { 0, "color", "WHEN", "colour in messages: auto, always or never",
       set_color },
     { 'q', "quiet", NULL, "say nothing but errors", set_quiet },
     { 'v', "verbose", NULL, "tag the output of tasks, and say more",
       set_verbose },
+    { 0, "completion", "SHELL", "show the completion for bash, zsh or fish",
+      set_completion },
     { 0, "version", NULL, "show the version and end", set_version },
     { 'h', "help", NULL, "show this and end", set_help },
 };
 enum { COUNT = sizeof options / sizeof *options };
+
+bool fri_options_text(size_t i, struct fri_option_text *text)
+{
+    if (i >= COUNT)
+        return false;
+    *text = (struct fri_option_text){ options[i].letter, options[i].name,
+                                      options[i].value, options[i].help };
+    return true;
+}
 
 /* ---- help ------------------------------------------------------------- */
 
@@ -163,7 +250,11 @@ void fri_options_help(struct fri_buffer *out)
 {
     fri_buffer_text(out,
                     "usage: flowrun [options] script.lua [script options]\n"
-                    "       flowrun [options] - [script options]\n\n"
+                    "       flowrun [options] - [script options]\n"
+                    "       flowrun show RUN.journal      the tasks that a "
+                    "journal keeps\n"
+                    "       flowrun why RUN.journal TASK  why it waits, ran "
+                    "again, failed or died\n\n"
                     "Runs a parallel workflow written in Lua; - reads the "
                     "script from standard input.\n\n");
     for (int i = 0; i < COUNT; i++)
@@ -172,7 +263,8 @@ void fri_options_help(struct fri_buffer *out)
         out,
         "\nflowrun script.lua --help shows the options of the script.\n"
         "Exit status: 0 all well, 1 the script or a task failed, 2 usage,\n"
-        "3 the engine could not go on, 124 the deadline passed.\n");
+        "3 the engine could not go on, 4 a journal was refused or not\n"
+        "written, 124 the deadline passed.\n");
 }
 
 /* ---- near misses ------------------------------------------------------ */
@@ -349,7 +441,7 @@ bool fri_options_read(struct fri_options *o, int argc, char **argv,
         fine = word[1] == '-' ? read_long(&r, word) : read_letters(&r, word);
         if (!fine)
             return false;
-        if (o->help || o->version)
+        if (o->help || o->version || o->completion)
             return true;
     }
     o->script = r.next;

@@ -4,7 +4,9 @@
 #ifndef FRI_OPTIONS_H
 #define FRI_OPTIONS_H
 
-#include "base/buffer.h"
+#include "report/seeing.h"
+
+enum { FRI_FILES = 32 /* reports, traces and logs of one run */ };
 
 enum fri_when { FRI_AUTO, FRI_ALWAYS, FRI_NEVER_COLOR };
 
@@ -16,6 +18,13 @@ struct fri_options {
     double timeout; /* 0: none */
     const char *halt; /* NULL: never */
     enum fri_when color;
+    enum fri_progress_mode progress;
+    bool progress_given;
+    struct fri_see_file files[FRI_FILES];
+    size_t file_count;
+    const char *completion; /* a shell's name; the rest was not read */
+    const char *journal; /* NULL: none */
+    bool dry_run;
     bool quiet, verbose;
     bool help, version; /* the rest was not read */
     int script;         /* its place in argv */
@@ -24,6 +33,16 @@ struct fri_options {
 /* False when they are wrong, with one line about it in `wrong`. */
 bool fri_options_read(struct fri_options *o, int argc, char **argv,
                       struct fri_buffer *wrong);
+
+/* What stands in the table, one after another; false: no more. */
+struct fri_option_text {
+    char letter;      /* or 0 */
+    const char *name, *value, *help; /* value NULL: takes none */
+};
+bool fri_options_text(size_t i, struct fri_option_text *text);
+
+/* The text of --completion for that shell; false: it is not known. */
+bool fri_options_completion(const char *shell, struct fri_buffer *out);
 
 /* The text of --help. */
 void fri_options_help(struct fri_buffer *out);

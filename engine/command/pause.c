@@ -37,6 +37,7 @@ void fri_pause_now(struct fri_program *program)
     fri_stop_pause();
     if (program)
         fri_program_pause(program, true);
+    fri_watch_clear();
     stop_here();
     if (program)
         fri_program_pause(program, false);

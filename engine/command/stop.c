@@ -71,7 +71,7 @@ int fri_stop_cause(void)
     return atomic_load(&stop.cause);
 }
 
-static const char *cause_text(void)
+const char *fri_stop_text(void)
 {
     switch (atomic_load(&stop.cause)) {
     case 0: return NULL;
@@ -84,7 +84,7 @@ static const char *cause_text(void)
 
 const char *fri_stop_say(void)
 {
-    const char *text = cause_text();
+    const char *text = fri_stop_text();
 
     return text && !atomic_exchange(&stop.said, true) ? text : NULL;
 }

@@ -29,6 +29,9 @@ int fri_stop_cause(void);
  * before. */
 const char *fri_stop_say(void);
 
+/* The same line, at any time. */
+const char *fri_stop_text(void);
+
 /* Until when what runs may end by itself; 0: it is to be stopped at once. */
 fri_time fri_stop_patience(void);
 

@@ -136,6 +136,12 @@ bool fri_watch_pause(void)
     return !atomic_exchange(&watch.pause, false);
 }
 
+void fri_watch_clear(void)
+{
+    if (watch.output)
+        fri_output_clear(watch.output);
+}
+
 void fri_watch_leave(void)
 {
     pthread_mutex_lock(&watch.lock);

@@ -21,6 +21,9 @@ void fri_watch_interrupt(bool stop);
  * NULL.  False: there is no thread for it, or it is held up. */
 bool fri_watch_pause(void);
 
+/* The progress bar is erased, if that can be done now; in a handler, too. */
+void fri_watch_clear(void);
+
 /* The program is about to be closed: not interrupted any more.  The thread
  * stays until the process ends. */
 void fri_watch_leave(void);

@@ -9,6 +9,7 @@
 #include "script/async.h"
 
 #include "base/hash.h"
+#include "pools/exec.h"
 #include "script/shared.h"
 #include "script/view.h"
 
@@ -104,6 +105,24 @@ bool fri_async_pack(lua_State *L, struct fri_script *s, struct frun_future *f)
     return m || n <= 0;
 }
 
+/* ---- those that have not ended ---------------------------------------- */
+
+static void link_async(struct fri_async *a)
+{
+    a->next = a->script->asyncs;
+    a->link = &a->script->asyncs;
+    if (a->next)
+        a->next->link = &a->next;
+    *a->link = a;
+}
+
+static void unlink_async(struct fri_async *a)
+{
+    *a->link = a->next;
+    if (a->next)
+        a->next->link = a->link;
+}
+
 /* ---- running ---------------------------------------------------------- */
 
 static void keep_values(lua_State *L, struct fri_script *s,
@@ -136,9 +155,11 @@ static void async_free(lua_State *L, struct fri_async *a)
 {
     const struct fri_memory *m = &a->script->engine->memory;
 
+    unlink_async(a);
     luaL_unref(L, LUA_REGISTRYINDEX, a->co_ref);
     fri_flow_leave(a->script, &a->flow);
     fri_ordinals_free(m, a->flow.ordinals);
+    fri_future_unref(a->flow.exec);
     fri_error_free(a->error);
     a->future->extra->script = NULL;
     fri_future_unref(a->future);
@@ -223,6 +244,28 @@ bool fri_async_raise(struct fri_wait *wait, struct fri_error *error)
 
 /* ---- cancelling ------------------------------------------------------- */
 
+static void let_go(struct fri_async *a)
+{
+    frun_engine *e = a->script->engine;
+
+    fri_lock(e);
+    if (a->flow.set)
+        fri_set_disarm(a->flow.set);
+    fri_owner_unpost(e, &a->due);
+    fri_unlock(e);
+    if (a->flow.exec)
+        fri_exec_stop(e, a->flow.exec, false);
+}
+
+static void settle_cancelled(struct fri_async *a)
+{
+    struct fri_data outcome = { .holds = FRI_ERROR };
+
+    outcome.error = fri_error_new(&a->script->engine->memory, FRUN_ECANCELLED,
+                                  "cancelled", NULL, NULL);
+    settle(a, &outcome);
+}
+
 /* The coroutine is left where it waits; in 5.4 its <close> variables are
  * closed. */
 bool fri_async_cancel(lua_State *L, struct fri_script *s,
@@ -230,23 +273,29 @@ bool fri_async_cancel(lua_State *L, struct fri_script *s,
 {
     /* Workers make the `extra` of their tasks. */
     struct fri_async *a = is_async(s, f) ? f->extra->script : NULL;
-    struct fri_data outcome = { .holds = FRI_ERROR };
 
     if (!a || fri_is_final(f) || s->flow == &a->flow)
         return false;
-    fri_lock(s->engine);
-    if (a->flow.set)
-        fri_set_disarm(a->flow.set);
-    fri_owner_unpost(s->engine, &a->due);
-    fri_unlock(s->engine);
+    let_go(a);
 #ifdef FRI_LUA54
     lua_resetthread(a->flow.co);
 #endif
-    outcome.error = fri_error_new(&s->engine->memory, FRUN_ECANCELLED,
-                                  "cancelled", NULL, NULL);
-    settle(a, &outcome);
+    settle_cancelled(a);
     async_free(L, a);
     return true;
+}
+
+/* The engine's memory would stay for their records. */
+void fri_async_close(lua_State *L, struct fri_script *s)
+{
+    struct fri_async *a;
+
+    s->flow = NULL; /* one that runs will not come back */
+    while ((a = s->asyncs) != NULL) {
+        let_go(a);
+        settle_cancelled(a);
+        async_free(L, a);
+    }
 }
 
 /* ---- starting --------------------------------------------------------- */
@@ -304,6 +353,7 @@ static struct fri_async *async_new(lua_State *L, struct fri_script *s,
     a->flow.async = a;
     a->flow.holder.task = f;
     x->script = a;
+    link_async(a);
     box->handle = &f->handle;
     return a;
 }

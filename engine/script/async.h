@@ -9,6 +9,7 @@
 /* One async function, from its call to its end. */
 struct fri_async {
     struct fri_due due; /* posted when it can go on */
+    struct fri_async *next, **link; /* in script->asyncs */
     struct fri_flow flow;
     struct fri_script *script;
     struct frun_future *future; /* a reference */
@@ -33,6 +34,9 @@ int fri_async_values(lua_State *L, struct fri_script *s,
 /* Ends one that waits; false: it is none, or does not wait. */
 bool fri_async_cancel(lua_State *L, struct fri_script *s,
                       struct frun_future *f);
+
+/* The run is over: ends all that wait as cancelled. */
+void fri_async_close(lua_State *L, struct fri_script *s);
 
 /* The userdata of a future goes: the values kept for it do, too. */
 void fri_async_forget(lua_State *L, struct frun_future *f);

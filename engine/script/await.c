@@ -360,6 +360,59 @@ static bool can_yield(lua_State *L, const struct fri_script *s)
            && (s->worker || s->flow->async);
 }
 
+/* What satisfies a wait. */
+struct goal {
+    size_t left;
+    bool failure;
+    fri_time deadline;
+};
+
+static int await_yielding(lua_State *L, struct fri_script *s,
+                          struct fri_set *set, struct goal g)
+{
+    set->wait.raise = s->flow->async ? fri_async_raise : raise_job;
+    set->user = s->flow->async ? (void *)s->flow->async : s->flow->job;
+    s->flow->set = set;
+    if (!fri_set_arm(set, g.left, g.failure, g.deadline,
+                     s->flow->async ? fri_async_wake : wake_worker))
+        return lua_yield(L, 0);
+    s->flow->set = NULL;
+    return 0;
+}
+
+static int await_owner(lua_State *L, struct fri_script *s,
+                       struct fri_set *set, struct goal g)
+{
+    fri_say_resumed(s);
+    fri_in_flow(s);
+    set->wait.owner = true;
+    set->wait.raise = raise_owner;
+    if (fri_set_arm(set, g.left, g.failure, g.deadline, wake_owner))
+        return 0;
+    if (s->options->dry_run && fri_dry_wait(L, s, set))
+        return 0;
+    return block_owner(L, set);
+}
+
+/* With `keep` nobody runs in the worker's place meanwhile. */
+static int await_blocking(lua_State *L, struct fri_script *s,
+                          struct fri_set *set, struct goal g, bool keep)
+{
+    bool raised;
+
+    set->user = s->worker;
+    set->keeps = keep;
+    set->wait.raise = raise_blocked;
+    if (fri_set_arm(set, g.left, g.failure, g.deadline, fri_worker_wake))
+        return 0;
+    if (!keep)
+        fri_worker_block(s->worker);
+    raised = fri_worker_wait(s->worker, set, FRI_NEVER);
+    if (!keep)
+        fri_worker_unblock(s->worker);
+    return raised ? raise_here(L, s) : 0;
+}
+
 /* core.await(set, left, failure, deadline): until at most `left` are not
  * done, or one has failed, or flow.now() is the deadline.  True: the wait has
  * ended by an error, which core.raised raises. */
@@ -367,38 +420,31 @@ static int core_await(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     struct fri_set *set = set_at(L, 1);
-    size_t left = (size_t)lua_tointeger(L, 2);
-    bool failure = lua_toboolean(L, 3), raised;
-    fri_time deadline = deadline_at(L, s, 4);
+    struct goal g = { (size_t)lua_tointeger(L, 2), lua_toboolean(L, 3),
+                      deadline_at(L, s, 4) };
 
     set->wait.holder = s->engine->remote ? NULL : fri_script_holder(s);
-    if (can_yield(L, s)) {
-        set->wait.raise = s->flow->async ? fri_async_raise : raise_job;
-        set->user = s->flow->async ? (void *)s->flow->async : s->flow->job;
-        s->flow->set = set;
-        if (fri_set_arm(set, left, failure, deadline,
-                        s->flow->async ? fri_async_wake : wake_worker)) {
-            s->flow->set = NULL;
-            return 0;
-        }
-        return lua_yield(L, 0);
-    }
-    if (!s->worker) {
-        fri_in_flow(s);
-        set->wait.owner = true;
-        set->wait.raise = raise_owner;
-        if (fri_set_arm(set, left, failure, deadline, wake_owner))
-            return 0;
-        return block_owner(L, set);
-    }
-    set->user = s->worker;
-    set->wait.raise = raise_blocked;
-    if (fri_set_arm(set, left, failure, deadline, fri_worker_wake))
-        return 0;
-    fri_worker_block(s->worker);
-    raised = fri_worker_wait(s->worker, set, FRI_NEVER);
-    fri_worker_unblock(s->worker);
-    return raised ? raise_here(L, s) : 0;
+    if (can_yield(L, s))
+        return await_yielding(L, s, set, g);
+    if (!s->worker)
+        return await_owner(L, s, set, g);
+    return await_blocking(L, s, set, g, false);
+}
+
+/* core.await_process(set, keep): the same for processes, which come to an end
+ * by themselves; with `keep` a task keeps its worker. */
+static int core_await_process(lua_State *L)
+{
+    struct fri_script *s = fri_script_of(L);
+    struct fri_set *set = set_at(L, 1);
+    struct goal g = { 0, false, FRI_NEVER };
+    bool keep = lua_toboolean(L, 2) && s->worker;
+
+    if (!keep && can_yield(L, s))
+        return await_yielding(L, s, set, g);
+    if (!s->worker)
+        return await_owner(L, s, set, g);
+    return await_blocking(L, s, set, g, keep);
 }
 
 /* ---- time ------------------------------------------------------------- */
@@ -420,7 +466,7 @@ static int core_nap(lua_State *L)
 
     if (s->worker && fri_worker_wait(s->worker, NULL, until))
         return raise_here(L, s);
-    lua_pushboolean(L, s->worker != NULL);
+    lua_pushboolean(L, s->worker != NULL || s->options->dry_run);
     return 1;
 }
 
@@ -430,7 +476,8 @@ const luaL_Reg fri_await_functions[] = {
     { "watch_nothing", core_watch_nothing },
     { "pop", core_pop },               { "fail_first", core_fail_first },
     { "close_set", core_close },       { "left", core_left },
-    { "await", core_await },           { "now", flow_now },
+    { "await", core_await },           { "await_process", core_await_process },
     { "nap", core_nap },               { "raised", core_raised },
+    { "now", flow_now },
     { NULL, NULL },
 };

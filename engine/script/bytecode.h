@@ -17,7 +17,12 @@ struct proto {
     const uint8_t *code, *upvalues;
     uint32_t size, upvalue_count;
     uint32_t constants, constant_count, children;
+    uint8_t parameters; /* how many, without ... */
+    bool more;          /* ... */
 };
+
+/* Bytes for each upvalue at proto.upvalues. */
+extern const size_t fri_captured_size;
 
 struct dump {
     const struct fri_memory *memory;

@@ -34,6 +34,8 @@ enum {
     OP_VARARG = 80
 };
 
+const size_t fri_captured_size = 3;
+
 static size_t read_size(struct fri_reader *r)
 {
     size_t n = 0;
@@ -106,7 +108,9 @@ static uint32_t read_proto(struct dump *d, int depth)
     read_string(&d->r);
     read_size(&d->r);
     read_size(&d->r);
-    fri_skip(&d->r, 3);
+    p.parameters = fri_get_byte(&d->r);
+    p.more = fri_get_byte(&d->r) != 0;
+    fri_skip(&d->r, 1);
     p.size = (uint32_t)read_size(&d->r);
     p.code = fri_skip(&d->r, (size_t)p.size * 4);
     read_constants(d, &p);

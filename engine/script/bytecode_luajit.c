@@ -57,6 +57,9 @@ static void skip_table(struct fri_reader *r)
 }
 
 /* `stack` holds the prototypes read so far that are nobody's child yet. */
+enum { PROTO_MORE = 2 };
+const size_t fri_captured_size = 2;
+
 static void read_constant(struct dump *d, struct constant *k, uint32_t *stack,
                           size_t *height)
 {
@@ -85,6 +88,8 @@ static void read_proto(struct dump *d, struct proto *p, bool stripped,
 
     if (d->r.bad)
         return;
+    p->parameters = head[1];
+    p->more = head[0] & PROTO_MORE;
     p->upvalue_count = head[3];
     p->constant_count = (uint32_t)fri_get_varint(&d->r);
     fri_get_varint(&d->r);

@@ -172,6 +172,7 @@ static void keep_function(struct fri_travel *t, struct fri_known *k,
 {
     fri_function_free(k->function);
     k->function = fri_notes_keep(t, &k->seen) ? fri_function_ref(f) : NULL;
+    k->sources = atomic_load(&t->shared->sources);
 }
 
 struct making {
@@ -250,6 +251,9 @@ struct fri_function *fri_function_get(lua_State *L, int index)
     const struct fri_known *k = serial ? fri_known_at(t, serial) : NULL;
 
     if (k && k->function
+        && (k->sources
+            || !atomic_load_explicit(&t->shared->sources,
+                                     memory_order_relaxed))
         && (k->seen.count == 0 || fri_unchanged(L, t, index, &k->seen)))
         return fri_function_ref(k->function);
     return make_function(L, t, lua_absindex(L, index));

@@ -36,6 +36,7 @@ void fri_code_free(struct fri_travel *t, struct fri_code *code)
         return;
     fri_free(t->memory, code->globals);
     fri_free(t->memory, code->bytes);
+    fri_free(t->memory, code->source.text);
     fri_free(t->memory, code);
 }
 

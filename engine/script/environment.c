@@ -276,6 +276,7 @@ void fri_get_function(struct fri_decoder *d, lua_State *L)
         lua_error(L);
     fri_begin_part(d, L);
     d->r.at += length;
+    fri_source_mark(&d->r);
     get_env(d, L);
     n = fri_get_count(&d->r, 1);
     fri_decoder_check(d, L);

@@ -33,6 +33,27 @@ static void field_message(lua_State *L, const char *name,
     lua_settop(L, top);
 }
 
+/* What a command has left, but for what the error says itself. */
+static void fields_of(lua_State *L, const frun_value *result)
+{
+    int error = lua_gettop(L);
+
+    if (frun_value_kind(result) != FRUN_MAP)
+        return;
+    fri_value_push(L, result);
+    for (lua_pushnil(L); lua_next(L, error + 1);) {
+        lua_pushvalue(L, -2);
+        lua_rawget(L, error);
+        if (lua_isnil(L, -1)) {
+            lua_pushvalue(L, -3);
+            lua_pushvalue(L, -3);
+            lua_rawset(L, error);
+        }
+        lua_pop(L, 2);
+    }
+    lua_settop(L, error);
+}
+
 static struct fri_script *script(lua_State *L)
 {
     struct fri_script *s;
@@ -82,6 +103,7 @@ static void push(lua_State *L, const struct fri_error *e, int depth)
         lua_pushnumber(L, e->seconds);
         lua_setfield(L, -2, "seconds");
     }
+    fields_of(L, e->result);
     if (e->cause && depth > 0) {
         push(L, e->cause, depth - 1);
         lua_setfield(L, -2, "cause");

@@ -4,6 +4,8 @@
  * After FUNC come a length, then in so many bytes:
  *
  *     code       length, bytes: the dump, with line numbers
+ *     source     0; 1, a digest of what it was written as, its name, a count,
+ *                so many names of upvalues; 2, why there is no digest
  *     env        0: it reads no globals; 1: a table of its own, a value;
  *                2 + n: the globals of number n
  *     upvalues   count; for each 0 and a value, which makes the next cell,
@@ -397,6 +399,8 @@ static bool put_parts(struct fri_encoder *e, lua_State *L, int i, int n,
     fri_put_varint(&e->bytes, code->length);
     fri_buffer_add(&e->bytes, code->bytes, code->length);
     e->pack.random |= code->random;
+    if (!fri_put_source(e, L, i, n, code))
+        return false;
     if (!put_env_of(e, L, i, n, code, &env))
         return false;
     for (uint32_t k = 0; env != UINT32_MAX && k < code->global_count; k++)

@@ -137,7 +137,7 @@ static int future_info(lua_State *L)
         lua_pushinteger(L, f->extra ? (lua_Integer)f->extra->memory : 0);
         lua_setfield(L, -2, "memory");
     }
-    lua_pushboolean(L, 0);
+    lua_pushboolean(L, over && f->extra && f->extra->from_journal);
     lua_setfield(L, -2, "from_journal");
     return 1;
 }

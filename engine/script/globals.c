@@ -323,6 +323,30 @@ bool fri_code_scan(const struct fri_memory *m, struct fri_code *code,
     return !d.failed;
 }
 
+bool fri_read_parameters(const struct fri_memory *m, const uint8_t *bytes,
+                         size_t length, struct fri_parameters *p)
+{
+    struct fri_code code = { .bytes = NULL };
+    struct dump d = { .memory = m, .code = &code };
+    const struct proto *self;
+    uint32_t number;
+    bool ok;
+
+    fri_reader_init(&d.r, bytes, length);
+    number = fri_read_dump(&d);
+    ok = !d.r.bad && !d.failed && number < d.proto_count;
+    if (ok) {
+        self = &d.protos[number];
+        *p = (struct fri_parameters){ self->parameters, self->upvalue_count,
+                                      self->upvalues,
+                                      fri_captured_size * self->upvalue_count,
+                                      self->more };
+    }
+    fri_free(m, d.protos);
+    fri_free(m, d.constants);
+    return ok;
+}
+
 #if FRI_LUA54
 #define FRI_CHUNK_ENV 1 /* a chunk's first upvalue is the globals */
 #else

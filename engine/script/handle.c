@@ -116,6 +116,7 @@ static const luaL_Reg limit_methods[] = {
 
 static const luaL_Reg native_methods[] = {
     { "__tostring", native_tostring },
+    { "__call", fri_native_call },
     { NULL, NULL },
 };
 
@@ -309,6 +310,18 @@ void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
 
 /* ---- the values of a future ------------------------------------------- */
 
+enum { OUTSIDE_LEAST = 32 << 20 }; /* bytes */
+
+void fri_outside(lua_State *L, struct fri_script *s, size_t bytes)
+{
+    s->outside += bytes;
+    if (s->outside < OUTSIDE_LEAST
+        || s->outside >> 10 < (size_t)lua_gc(L, LUA_GCCOUNT, 0))
+        return;
+    s->outside = 0;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
 int fri_future_push_values(lua_State *L, struct frun_future *f)
 {
     struct fri_message *m = f->data.message;
@@ -317,7 +330,9 @@ int fri_future_push_values(lua_State *L, struct frun_future *f)
     case FRI_NOTHING: return 0;
     case FRI_BYTES: return fri_unpack(L, f->data.bytes, f->length, NULL, 0);
     case FRI_MESSAGE:
+        fri_outside(L, state_script(L), m->length);
         return fri_unpack(L, m->data, m->length, m->handles, m->handle_count);
+    case FRI_VALUE: fri_value_push(L, f->data.value); return 1;
     default: lua_pushliteral(L, "no value of Lua's"); return -1;
     }
 }

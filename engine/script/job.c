@@ -6,6 +6,7 @@
  */
 #include "script/job.h"
 
+#include "core/journal.h"
 #include "data/codec.h"
 #include "script/int64.h"
 
@@ -206,6 +207,36 @@ static int core_finish_items(lua_State *L)
                           pack->handles, pack->handle_count);
     job->outcome.holds = job->outcome.message ? FRI_MESSAGE : FRI_ERROR;
     return 0;
+}
+
+/* ---- for journals ----------------------------------------------------- */
+
+static void keep_output(struct fri_job *job)
+{
+    const struct fri_extra *x = job->slice.task->extra;
+
+    if (x && x->keep && job->last.length > 0)
+        fri_keep_output(x->keep, (const char *)job->last.data,
+                        job->last.length);
+}
+
+/* Does its result hang on its stream?  Streams of what it has submitted come
+ * from its own. */
+static void note_drawn(struct fri_job *job)
+{
+    const struct fri_script *s = job->runtime->script;
+    struct frun_future *task = job->slice.task;
+
+    if (task->extra && job->flow.stream && !task->counted)
+        task->extra->drew = job->flow.ordinals
+                            || fri_random_drawn(s, job->flow.stream);
+}
+
+void fri_job_note(struct fri_job *job, bool failed)
+{
+    note_drawn(job);
+    if (failed)
+        keep_output(job);
 }
 
 /* ---- os.exit ---------------------------------------------------------- */

@@ -30,8 +30,10 @@ struct fri_job {
     int co_ref;  /* the coroutine; LUA_NOREF: it is to be made */
     int ctl_ref; /* of a slice: its control table */
     struct fri_lines lines;
+    struct fri_buffer last; /* of these, for the journal */
     struct fri_slice slice;
     struct fri_data outcome;
+    frun_value *left; /* by a command whose `parse` raised; or NULL */
     int refused; /* of a slice: the item whose result was refused */
     char name[32];
     bool told;   /* a wait of it was ended by an error */
@@ -49,7 +51,7 @@ struct fri_runtime {
     volatile sig_atomic_t interrupt; /* what is to be done: interrupt.c */
     volatile sig_atomic_t why;       /* a frun_status */
     volatile sig_atomic_t touched;   /* the task was interrupted */
-    int task_ref, items_ref;
+    int task_ref, items_ref, command_ref;
     struct fri_output *output;
     const struct fri_memory *memory;
 };
@@ -61,10 +63,18 @@ void fri_push_items(lua_State *L, const struct fri_message *m,
 /* Pushes the table of functions that lua/worker.lua is given. */
 void fri_job_functions(lua_State *L, struct fri_script *s);
 
+/* greet.c: of fri_runner. */
+void fri_runner_greet(void *user, struct fri_buffer *b);
+void *fri_runner_arrive(frun_engine *e, struct fri_reader *r,
+                        uint64_t process);
+
 /* interrupt.c: of fri_runner; and: `co` runs from now. */
 void fri_interrupt(void *state, frun_status why, bool always);
 void fri_calm(void *state);
 void fri_set_current(struct fri_runtime *rt, lua_State *co);
+
+/* The attempt has ended: what a journal wants to know is in its record. */
+void fri_job_note(struct fri_job *job, bool failed);
 
 /* coroutine.c: resume, wrap and close say which coroutine runs. */
 void fri_coroutine_open(lua_State *L, struct fri_script *s);

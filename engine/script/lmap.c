@@ -3,8 +3,8 @@
  *
  * Rules.
  *  1. A range is one record, cut into slices by the scheduler.  What needs a
- *     record for each item (futures as items, retries, limits, names) is a
- *     scatter instead, whose futures lua/flow.lua gathers.
+ *     record for each item (futures as items, retries, limits, names, commands)
+ *     is a scatter instead, whose futures lua/flow.lua gathers.
  *  2. A map so short that handing it over would cost more than running it is
  *     run here; it takes the time that an earlier one has measured.
  *  3. Nothing that C alone owns is held while something may raise.
@@ -295,12 +295,13 @@ int fri_core_map(lua_State *L)
     struct fri_script *s = fri_script_of(L);
     struct fri_pool_box *box = fri_begin_many(L, s, "map");
     const frun_policy *p = &fri_box_view(box)->policy;
-    struct fri_spec *spec = fri_box_spec(L, box, 2);
+    struct fri_spec *spec = fri_box_spec(L, box, 2, NULL);
     int64_t n = fri_other_keys(L, 3); /* 4 */
     int64_t more = lua_istable(L, 4) ? (int64_t)lua_rawlen(L, 4) : 0;
     bool one_by_one = p->retries > 0 || p->limit_count > 0 || p->timeout > 0
-                      || p->memory > 0 || halts_otherwise(p)
-                      || box->name_ref != LUA_NOREF;
+                      || p->memory > 0 || spec->resume || s->options->dry_run
+                      || halts_otherwise(p) || box->name_ref != LUA_NOREF
+                      || fri_takes_commands(box);
 
     if (n + more == 0) {
         lua_pushliteral(L, "done");

@@ -152,6 +152,11 @@ static int flow_forks(lua_State *L)
     return open_pool(L, FRUN_FORKS);
 }
 
+static int flow_commands(lua_State *L)
+{
+    return open_pool(L, FRUN_COMMANDS);
+}
+
 static frun_kind kind_here(const struct fri_script *s)
 {
     int kind = s->options->pool_kind;
@@ -248,10 +253,13 @@ static int pool_stats(lua_State *L)
 
 static int pool_tostring(lua_State *L)
 {
+    static const char *const kinds[]
+        = { [FRUN_THREADS] = "threads", [FRUN_FORKS] = "forks",
+            [FRUN_COMMANDS] = "commands" };
     frun_pool *pool = pool_of(L);
 
     lua_pushfstring(L, "%s (%s, %d workers)", pool->name,
-                    pool->ops->kind == FRUN_THREADS ? "threads" : "forks",
+                    kinds[pool->ops->kind],
                     (int)pool->workers);
     return 1;
 }
@@ -295,6 +303,7 @@ const luaL_Reg fri_pool_methods[] = {
 const luaL_Reg fri_pool_functions[] = {
     { "threads", flow_threads },
     { "forks", flow_forks },
+    { "commands", flow_commands },
     { "pool", flow_pool },
     { "map", fri_core_map },
     { "map_results", fri_core_map_results },

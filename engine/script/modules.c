@@ -30,6 +30,11 @@ static bool push_file(lua_State *L, struct fri_travel *t, const char *name,
     return false;
 }
 
+bool fri_module_file(lua_State *L, struct fri_travel *t, const char *name)
+{
+    return push_file(L, t, name, "path");
+}
+
 static bool preloaded_by_vm(lua_State *L, struct fri_travel *t,
                             const char *name)
 {

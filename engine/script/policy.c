@@ -260,6 +260,34 @@ static void read_limit(struct reading *r)
     }
 }
 
+static void read_journal(struct reading *r)
+{
+    frun_journal *journal = fri_journal_test(r->L, r->value);
+
+    if (!journal)
+        bad(r, "journal", "what flow.journal gives");
+    r->view->policy.journal = journal;
+}
+
+static void read_version(struct reading *r)
+{
+    const struct fri_memory *m = &r->script->engine->memory;
+
+    if (lua_type(r->L, r->value) != LUA_TSTRING)
+        bad(r, "version", "string");
+    fri_free(m, (void *)(uintptr_t)r->view->policy.version);
+    r->view->policy.version = fri_strdup(m, lua_tostring(r->L, r->value));
+    if (!r->view->policy.version)
+        fri_raise_memory(r->L);
+}
+
+static void read_durable(struct reading *r)
+{
+    if (!lua_isboolean(r->L, r->value))
+        bad(r, "durable", "true or false");
+    r->view->policy.durable = lua_toboolean(r->L, r->value);
+}
+
 static const struct {
     const char *name;
     void (*read)(struct reading *r);
@@ -270,6 +298,8 @@ static const struct {
     { "backoff", read_backoff },   { "retry_on", read_retry_on },
     { "halt", read_halt },
     { "timeout", read_timeout },   { "memory", read_memory },
+    { "journal", read_journal },   { "version", read_version },
+    { "durable", read_durable },
 };
 
 static void read_field(struct reading *r, const char *name)

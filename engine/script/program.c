@@ -14,7 +14,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-enum { LONGEST_WHY = 65536, PIECE = 65536 };
+enum { LONGEST_TRACE = 65536 };
 
 /* Declared here: yaml.h belongs to yaml.c. */
 extern const char *yaml_get_version_string(void);
@@ -24,6 +24,14 @@ extern const char *yaml_get_version_string(void);
 static struct fri_program *program_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    /* Again at each instruction: no pcall keeps a script alive. */
+    lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
+    luaL_error(L, "interrupted");
 }
 
 static int os_exit(lua_State *L)
@@ -38,8 +46,24 @@ static int os_exit(lua_State *L)
     atomic_store(&p->stoppable, false);
     lua_sethook(L, NULL, 0, 0);
     p->running = L;
-    p->hooks.leave(p->hooks.user, status, lua_toboolean(L, 2));
-    return 0;
+    if (p->hooks.leave)
+        p->hooks.leave(p->hooks.user, status, lua_toboolean(L, 2));
+    p->running = p->L;
+    p->exited = true;
+    p->exit_status = status;
+    lua_sethook(p->L, on_hook, LUA_MASKCOUNT, 1);
+    lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
+    return luaL_error(L, "os.exit");
+}
+
+static void leave(void *user, lua_State *L)
+{
+    struct fri_program *p = user;
+
+    atomic_store(&p->stoppable, false);
+    lua_sethook(L, NULL, 0, 0);
+    p->running = L;
+    p->hooks.leave(p->hooks.user, 0, true);
 }
 
 /* In place of the module's loader, upvalue 2. */
@@ -111,6 +135,8 @@ static int set_up(lua_State *L)
     lua_getglobal(L, "os");
     replace(L, p, "exit", os_exit);
     p->script = fri_script_open(L, p->options);
+    p->script->leave = leave;
+    p->script->leave_user = p;
     set_arg(L, p); /* after it: what is there before does not travel */
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -128,6 +154,8 @@ bool fri_program_open(struct fri_program *p, const struct fri_run_options *o,
 {
     *p = (struct fri_program){ .hooks = *hooks, .options = o, .argc = argc,
                                .argv = argv, .at = at };
+    fri_buffer_init(&p->text, NULL);
+    fri_buffer_init(&p->chunk, NULL);
     fri_buffer_init(&p->why, NULL);
     fri_buffer_init(&p->trace, NULL);
     fri_lines_init(&p->lines, o->output, NULL, true);
@@ -138,74 +166,6 @@ bool fri_program_open(struct fri_program *p, const struct fri_run_options *o,
     lua_pushcfunction(p->L, set_up);
     lua_pushlightuserdata(p->L, p);
     return lua_pcall(p->L, 1, 0, 0) == LUA_OK;
-}
-
-/* ---- loading ---------------------------------------------------------- */
-
-static void say(struct fri_program *p, const char *text, size_t length,
-                bool lines)
-{
-    fri_escape(&p->why, text, length, LONGEST_WHY, lines);
-}
-
-static int unread(struct fri_program *p, const char *verb, int error)
-{
-    fri_buffer_printf(&p->why, "cannot %s '", verb);
-    say(p, p->argv[p->at], strlen(p->argv[p->at]), false);
-    fri_buffer_printf(&p->why, "': %s", strerror(error));
-    return error == ENOMEM ? FRI_ENDED_SHORT : FRI_ENDED_UNREAD;
-}
-
-/* 0 or the errno. */
-static int read_all(int fd, struct fri_buffer *bytes)
-{
-    ssize_t n;
-
-    do {
-        if (!fri_buffer_reserve(bytes, PIECE))
-            return ENOMEM;
-        n = read(fd, bytes->data + bytes->length, PIECE);
-        bytes->length += n > 0 ? (size_t)n : 0;
-    } while (n > 0 || (n < 0 && errno == EINTR));
-    return n < 0 ? errno : 0;
-}
-
-static int compile(struct fri_program *p, const struct fri_buffer *bytes)
-{
-    bool input = strcmp(p->argv[p->at], "-") == 0;
-    size_t length;
-    const char *why;
-    int status;
-
-    lua_pushfstring(p->L, "@%s", p->argv[p->at]);
-    status = fri_text_load(p->L, (char *)bytes->data, bytes->length,
-                           input ? "=stdin" : lua_tostring(p->L, -1));
-    lua_remove(p->L, -2);
-    if (status == LUA_OK)
-        return FRI_ENDED_WELL;
-    why = lua_tolstring(p->L, -1, &length);
-    say(p, why, length, false);
-    lua_pop(p->L, 1);
-    return status == LUA_ERRMEM ? FRI_ENDED_SHORT : FRI_ENDED_UNREAD;
-}
-
-int fri_program_load(struct fri_program *p)
-{
-    const char *name = p->argv[p->at];
-    bool input = strcmp(name, "-") == 0;
-    int fd = input ? 0 : open(name, O_RDONLY | O_CLOEXEC);
-    struct fri_buffer bytes;
-    int status, error;
-
-    if (fd < 0)
-        return unread(p, "open", errno);
-    fri_buffer_init(&bytes, NULL);
-    error = read_all(fd, &bytes);
-    if (!input)
-        close(fd);
-    status = error ? unread(p, "read", error) : compile(p, &bytes);
-    fri_buffer_free(&bytes);
-    return status;
 }
 
 /* ---- running ---------------------------------------------------------- */
@@ -224,7 +184,7 @@ static int note_trace(lua_State *L)
     if (caller && strncmp(caller, "\n\t[C]:", 6) == 0)
         length = (size_t)(caller - text);
     p->trace.length = 0;
-    fri_escape(&p->trace, text, length, LONGEST_WHY, true);
+    fri_escape(&p->trace, text, length, LONGEST_TRACE, true);
     lua_settop(L, 1);
     return 1;
 }
@@ -256,8 +216,31 @@ static void add_task_trace(lua_State *L, struct fri_program *p)
     if (length == 0)
         return;
     fri_buffer_text(&p->why, "\n");
-    say(p, text, length, true);
+    fri_program_say(p, text, length, true);
     fri_buffer_text(&p->why, "\nin the main program:");
+}
+
+/* Of a task's error: what it was called with. */
+static void add_arguments(lua_State *L, struct fri_program *p)
+{
+    const char *task, *key, *arguments = NULL;
+
+    if (!lua_istable(L, 1))
+        return;
+    lua_getfield(L, 1, "task");
+    lua_getfield(L, 1, "key");
+    if (lua_type(L, -2) == LUA_TSTRING) {
+        task = lua_tostring(L, -2);
+        key = lua_type(L, -1) == LUA_TBOOLEAN
+                  ? lua_toboolean(L, -1) ? "true" : "false"
+                  : lua_tostring(L, -1);
+        arguments = fri_script_arguments(L, task, key ? key : "");
+    }
+    if (arguments) {
+        fri_buffer_text(&p->why, "\narguments: ");
+        fri_buffer_text(&p->why, arguments);
+    }
+    lua_pop(L, 2);
 }
 
 static int describe(lua_State *L)
@@ -266,7 +249,8 @@ static int describe(lua_State *L)
     size_t length;
     const char *text = error_text(L, &length);
 
-    say(p, text, length, true);
+    fri_program_say(p, text, length, true);
+    add_arguments(L, p);
     add_task_trace(L, p);
     return 0;
 }
@@ -275,7 +259,7 @@ static int describe(lua_State *L)
 static int status_of(lua_State *L, struct fri_program *p)
 {
     const char *kind;
-    bool wanting = false;
+    bool wanting = false, unkept = false;
 
     if (lua_istable(L, -1)) {
         lua_pushliteral(L, "kind");
@@ -285,9 +269,12 @@ static int status_of(lua_State *L, struct fri_program *p)
         kind = lua_tostring(L, -2);
         wanting = kind && strcmp(kind, "resource") == 0
                   && (lua_isnil(L, -1) || fri_script_broken(p->script));
+        unkept = kind && strcmp(kind, "journal") == 0 && p->script->refused;
         lua_pop(L, 2);
     }
-    return wanting ? FRI_ENDED_SHORT : FRI_ENDED_BADLY;
+    return wanting ? FRI_ENDED_SHORT
+           : unkept ? FRI_ENDED_UNKEPT
+                    : FRI_ENDED_BADLY;
 }
 
 /* The error is on the top of the stack. */
@@ -304,6 +291,9 @@ static int failed(struct fri_program *p, int status)
         p->why.length = 0;
         fri_buffer_text(&p->why, "(error object whose __tostring failed)");
     }
+    /* It is no matter of the script what the command was told. */
+    if (ended == FRI_ENDED_UNKEPT && p->options->journal)
+        return ended;
     if (p->trace.length > 0)
         fri_buffer_byte(&p->why, '\n');
     fri_buffer_add(&p->why, p->trace.data, p->trace.length);
@@ -338,7 +328,9 @@ int fri_program_run(struct fri_program *p)
     status = lua_pcall(L, 1, 1, 1);
     atomic_store(&p->stoppable, false);
     lua_sethook(L, NULL, 0, 0);
-    if (status != LUA_OK)
+    if (p->exited)
+        status = FRI_ENDED_WELL;
+    else if (status != LUA_OK)
         status = failed(p, status);
     else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
         status = FRI_ENDED_BADLY;
@@ -349,14 +341,6 @@ int fri_program_run(struct fri_program *p)
 }
 
 /* ---- ending ----------------------------------------------------------- */
-
-static void on_hook(lua_State *L, lua_Debug *ar)
-{
-    (void)ar;
-    /* Again at each instruction: no pcall keeps a script alive. */
-    lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
-    luaL_error(L, "interrupted");
-}
 
 void fri_program_stop(struct fri_program *p)
 {
@@ -396,6 +380,32 @@ int fri_program_finish(struct fri_program *p, bool cancel, fri_time patience)
     return fri_script_finish(p->running, cancel, patience);
 }
 
+void fri_program_words(struct fri_program *p, bool badly, const char *cause)
+{
+    fri_script_words(p->running, badly, cause);
+}
+
+void fri_program_failures(struct fri_program *p, bool badly)
+{
+    fri_script_failures(p->running, badly);
+}
+
+bool fri_program_files(struct fri_program *p)
+{
+    return fri_script_files(p->running);
+}
+
+bool fri_program_flush(struct fri_program *p)
+{
+    char why[FRI_WHY];
+
+    if (fri_script_flush(p->script, why) == FRUN_OK)
+        return true;
+    p->why.length = 0;
+    fri_program_say(p, why, strlen(why), false);
+    return false;
+}
+
 void fri_program_close(struct fri_program *p, bool state)
 {
     if (!p->L)
@@ -403,9 +413,12 @@ void fri_program_close(struct fri_program *p, bool state)
     fri_script_close(p->running);
     if (!state)
         return;
+    p->script = NULL; /* goes with the state; a late signal may still ask */
     lua_close(p->L);
     p->L = p->running = NULL;
     fri_lines_free(&p->lines);
+    fri_buffer_free(&p->text);
+    fri_buffer_free(&p->chunk);
     fri_buffer_free(&p->why);
     fri_buffer_free(&p->trace);
 }

@@ -12,7 +12,8 @@
 #include "script/script.h"
 
 struct fri_program_hooks {
-    /* os.exit was called: does not return. */
+    /* os.exit was called: does not return.  NULL: the script ends where it
+     * stands, `exited`. */
     void (*leave)(void *user, int status, bool close);
     /* The script has asked for the module flowrun. */
     void (*module)(void *user);
@@ -29,6 +30,10 @@ struct fri_program {
     int argc, at;     /* argv[at] is the script */
     atomic_bool stoppable;
     struct fri_lines lines, *current;
+    bool exited;
+    int exit_status;
+    struct fri_buffer text;  /* the script ... */
+    struct fri_buffer chunk; /* ... and what Lua calls it */
     struct fri_buffer why;   /* how it failed, control characters escaped */
     struct fri_buffer trace; /* where in the script */
 };
@@ -39,6 +44,7 @@ enum fri_ended {
     FRI_ENDED_BADLY = 1,  /* raised, or returned false */
     FRI_ENDED_UNREAD = 2, /* not read or not compiled; nothing was run */
     FRI_ENDED_SHORT = 3,  /* memory, or what the engine needs, ran out */
+    FRI_ENDED_UNKEPT = 4, /* a journal was refused, or not written */
 };
 
 /* False when memory ran out.  Everything given must outlive the program. */
@@ -50,6 +56,12 @@ bool fri_program_open(struct fri_program *p, const struct fri_run_options *o,
  * (it returned false), else one line, after a run with lines of traceback. */
 int fri_program_load(struct fri_program *p);
 int fri_program_run(struct fri_program *p);
+
+/* load.c: adds to `why`, control characters escaped; all that is left to read,
+ * 0 or the errno. */
+void fri_program_say(struct fri_program *p, const char *text, size_t length,
+                     bool lines);
+int fri_read_all(int fd, struct fri_buffer *bytes);
 
 /* In a signal handler on the main thread: the script raises "interrupted" at
  * its next instruction, if it runs. */
@@ -68,6 +80,13 @@ int fri_program_helper(int argc, char **argv);
 
 /* fri_script_finish. */
 int fri_program_finish(struct fri_program *p, bool cancel, fri_time patience);
+
+/* The last words: fri_script_words, fri_script_failures, fri_script_files. */
+void fri_program_words(struct fri_program *p, bool badly, const char *cause);
+void fri_program_failures(struct fri_program *p, bool badly);
+bool fri_program_files(struct fri_program *p);
+/* What is in journals is on the disk; else false, and `why` is one line. */
+bool fri_program_flush(struct fri_program *p);
 
 /* Ends the pools; then, with `state`, closes the Lua state. */
 void fri_program_close(struct fri_program *p, bool state);

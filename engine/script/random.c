@@ -408,14 +408,27 @@ void fri_random_open(lua_State *L, struct fri_script *s)
     lua_settop(L, top);
 }
 
-void fri_random_seed(struct fri_script *s, uint64_t stream)
+static void first_state(uint64_t stream, uint64_t words[4])
 {
-    uint64_t words[4];
-
     for (int i = 0; i < 4; i++) {
         words[i] = fri_mix(stream + (uint64_t)i * UINT64_C(0x632be59bd9b4e019));
         words[i] |= UINT64_C(1) << 63; /* no word may be small in LuaJIT's */
     }
+}
+
+bool fri_random_drawn(const struct fri_script *s, uint64_t stream)
+{
+    uint64_t words[4];
+
+    first_state(stream, words);
+    return !s->random || memcmp(s->random, words, sizeof words) != 0;
+}
+
+void fri_random_seed(struct fri_script *s, uint64_t stream)
+{
+    uint64_t words[4];
+
+    first_state(stream, words);
     if (s->random) {
         memcpy(s->random, words, sizeof words);
         return;

@@ -9,6 +9,9 @@
 #define _GNU_SOURCE
 #include "core/deadlock.h"
 #include "core/halt.h"
+#include "core/journal.h"
+#include "data/canon.h"
+#include "script/async.h"
 #include "script/shared.h"
 #include "script/view.h"
 
@@ -29,118 +32,6 @@ static struct fri_script *script(lua_State *L)
     s = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return s;
-}
-
-enum { LONGEST = 16384 }; /* of a message, in bytes */
-
-/* ---- saying ----------------------------------------------------------- */
-
-/* Text that may come from anywhere: nothing in it can steer a terminal. */
-static void add_escaped(struct fri_buffer *b, const char *text)
-{
-    fri_escape(b, text, strlen(text), LONGEST, true);
-}
-
-static void say(struct fri_script *s, struct fri_buffer *b)
-{
-    fri_buffer_byte(b, '\n');
-    if (b->failed)
-        return;
-    if (s->options->output)
-        fri_output_write(s->options->output, 2, (const char *)b->data,
-                         b->length);
-    else if (s->engine)
-        fri_output_write(&s->engine->output, 2, (const char *)b->data,
-                         b->length);
-}
-
-void fri_complain(struct fri_script *s, const char *format, ...)
-{
-    char text[2048];
-    struct fri_buffer b;
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    fri_buffer_init(&b, NULL);
-    fri_buffer_text(&b, "flowrun: ");
-    add_escaped(&b, text);
-    say(s, &b);
-    fri_buffer_free(&b);
-}
-
-static void add_key(struct fri_buffer *b, lua_State *L,
-                    const struct fri_error *e)
-{
-    if (e->number_key)
-        fri_buffer_printf(b, " [%lld]", (long long)e->key_number);
-    else if (e->key
-             && fri_unpack(L, e->key->data, e->key->length, NULL, 0) == 1) {
-        fri_buffer_text(b, " [");
-        if (lua_tostring(L, -1))
-            add_escaped(b, lua_tostring(L, -1));
-        fri_buffer_text(b, "]");
-    }
-}
-
-static void name_failure(struct fri_script *s, const struct frun_future *f,
-                         bool whole)
-{
-    const struct fri_error *e
-        = f->holds == FRI_ERROR ? f->data.error : NULL;
-    int top = lua_gettop(s->L);
-    struct fri_buffer b;
-
-    fri_buffer_init(&b, NULL);
-    fri_buffer_text(&b, "flowrun: failed: ");
-    if (!e) {
-        fri_buffer_text(&b, "out of memory");
-    } else {
-        add_escaped(&b, e->task ? e->task : "a task");
-        add_key(&b, s->L, e);
-        fri_buffer_printf(&b, ": %s: ", e->public.kind);
-        add_escaped(&b, e->message ? e->message : "");
-        if (whole && e->traceback) {
-            fri_buffer_byte(&b, '\n');
-            add_escaped(&b, e->traceback);
-        }
-    }
-    say(s, &b);
-    fri_buffer_free(&b);
-    lua_settop(s->L, top);
-}
-
-/* A failure that follows from another is seen when that one was. */
-bool fri_is_unseen(const struct frun_future *f)
-{
-    const struct fri_error *e = f->holds == FRI_ERROR ? f->data.error : NULL;
-
-    if (atomic_load(&f->looked))
-        return false;
-    while (e && !atomic_load(&e->looked))
-        e = e->cause;
-    return !e;
-}
-
-enum { NAMED = 20 }; /* the others are counted */
-
-static int report_unseen(struct fri_script *s)
-{
-    int n = 0;
-
-    for (size_t i = 0; i < s->unseen_count; i++) {
-        if (!fri_is_unseen(s->unseen[i]))
-            continue;
-        if (n == 0)
-            fri_complain(s, "tasks failed, and nobody looked at them:");
-        if (n < NAMED)
-            name_failure(s, s->unseen[i], n == 0);
-        n++;
-    }
-    if (n > NAMED)
-        fri_complain(s, "... and %d more", n - NAMED);
-    return n;
 }
 
 /* ---- waiting for the end ---------------------------------------------- */
@@ -262,8 +153,11 @@ static bool wait_for_all(struct fri_script *s)
     return idle;
 }
 
-/* 1 when the run was halted: that is no good end. */
-static int report_halt(struct fri_script *s)
+/* What is stopped mostly ends at once, and is then in the last words. */
+static const fri_time STOPPING = FRI_SECOND / 4;
+
+/* That is no good end. */
+static bool is_halted(struct fri_script *s)
 {
     const struct fri_group *run = s->engine->sched.run;
     bool halted;
@@ -271,11 +165,6 @@ static int report_halt(struct fri_script *s)
     fri_lock(s->engine);
     halted = run && run->tripped;
     fri_unlock(s->engine);
-    if (halted && !s->halt_said)
-        fri_complain(s, "halt: %s was reached; nothing was started after "
-                        "that",
-                     run->text);
-    s->halt_said = halted;
     return halted;
 }
 
@@ -285,17 +174,23 @@ int fri_script_finish(lua_State *L, bool cancel, fri_time patience)
 
     if (!s || !s->engine || s->closed)
         return 0;
+    if (s->options->dry_run) {
+        fri_dry_list(L, s);
+        cancel = true;
+    }
     if (cancel && fri_now() < patience) {
         withdraw(s->engine);
         await_running(s->engine, patience);
     }
-    if (cancel)
+    if (cancel) {
         cancel_pools(s->engine);
-    else if (!wait_for_all(s))
+        await_running(s->engine, fri_now() + STOPPING);
+    } else if (!wait_for_all(s)) {
         return -1;
+    }
     fri_owner_run(s->engine);
-    return report_unseen(s) + (int)s->callback_errors
-           + report_halt(s);
+    fri_say_resumed(s);
+    return fri_unseen_count(s) + (int)s->callback_errors + is_halted(s);
 }
 
 bool fri_script_broken(struct fri_script *s)
@@ -327,22 +222,29 @@ void fri_script_close(lua_State *L)
     if (s->helper)
         fri_runtime_close(s->helper);
     s->helper = NULL;
+    fri_seeing_close(s->seeing);
+    s->seeing = NULL;
     fri_lock(e);
-    e->sched.observers = NULL;
+    fri_observer_remove(&e->sched, &s->observer);
     fri_unlock(e);
     for (size_t i = 0; i < s->unseen_count; i++)
         fri_future_unref(s->unseen[i]);
     fri_free(&e->memory, s->unseen);
     s->unseen = NULL;
     s->unseen_count = s->unseen_capacity = 0;
+    fri_async_close(L, s);
     fri_shared_forget(s);
+    fri_canon_free(s->canon);
+    s->canon = NULL;
     fri_ordinals_free(&e->memory, s->ordinals);
     s->ordinals = NULL;
-    free(s->halt);
-    s->halt = NULL;
+    fri_options_free(s);
     fri_spec_unref(s->async_spec);
     s->async_spec = NULL;
-    frun_engine_close(e);
+    fri_journal_close(e->journal);
+    e->journal = NULL;
+    if (!s->foreign)
+        frun_engine_close(e);
     s->gone = true;
 }
 
@@ -393,7 +295,15 @@ void fri_script_abandon(struct fri_script *s)
 /* The state goes: pools finish first. */
 static int at_close(lua_State *L)
 {
+    struct fri_script *s = script(L);
+    char why[FRI_WHY];
+
     fri_script_finish(L, false, 0);
+    fri_script_words(L, false, NULL);
+    fri_script_failures(L, false);
+    fri_script_files(L);
+    if (fri_script_flush(s, why) != FRUN_OK)
+        fri_complain(s, "%s", why);
     fri_script_close(L);
     return 0;
 }

@@ -5,6 +5,7 @@
  * What opening does in Lua, the pool's init too, is protected: an error is
  * given to the pool, and nothing of the state is left.
  */
+#include "data/canon.h"
 #include "script/job.h"
 #include "script/shared.h"
 #include "script/text.h"
@@ -40,7 +41,8 @@ static int set_up(lua_State *L)
     fri_travel_open(L, &s->engine->memory, s->shared, true);
     fri_random_open(L, s);
     fri_job_functions(L, s);
-    fri_chunk_call(L, fri_lua_worker, fri_lua_worker_len, "worker", 2);
+    fri_chunk_call(L, fri_lua_worker, fri_lua_worker_len, "worker", 3);
+    rt->command_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     rt->items_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     rt->task_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_gc(L, LUA_GCRESTART, 0);
@@ -107,10 +109,13 @@ void fri_runtime_close(struct fri_runtime *rt)
         rt->all = job->others;
         fri_error_free(job->resumable.error);
         fri_lines_free(&job->lines);
+        fri_buffer_free(&job->last);
         fri_free(m, job);
     }
-    if (rt->script)
+    if (rt->script) {
         fri_shared_forget(rt->script);
+        fri_canon_free(rt->script->canon);
+    }
     lua_close(rt->L);
     fri_free(m, rt);
 }

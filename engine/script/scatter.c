@@ -116,7 +116,7 @@ static struct frun_future *item_task(lua_State *L, struct scatter *sc,
     const struct fri_memory *m = &s->engine->memory;
     struct frun_future *task;
     struct fri_pack *pack;
-    bool random;
+    bool random, futures;
 
     task = fri_new_task(s, sc->spec, fri_future_box(L, s));
     if (!task)
@@ -124,13 +124,18 @@ static struct frun_future *item_task(lua_State *L, struct scatter *sc,
     if (!fri_pack_values(L, value, 2, "item", true, &pack))
         refuse_item(L, value, key);
     random = pack->random;
+    futures = pack->has_futures;
     if (!fri_put_pack(task, m, pack)
-        || (pack->has_futures && !fri_add_dependencies(L, s, task, pack))
+        || (futures && !fri_add_dependencies(L, s, task, pack))
         || !fri_add_after(L, s, sc->box, task)
         || !fri_set_name(L, sc->box, task, value, key)
         || !item_stream(L, sc, task, random, i, key))
         fri_raise_memory(L);
     set_key(L, task, key, m);
+    if (sc->spec->resume)
+        fri_look_up(L, s, task, futures);
+    if (s->options->dry_run)
+        fri_dry_note(L, s, lua_gettop(L), value, 1);
     lua_replace(L, value);
     lua_settop(L, value);
     return task;
@@ -201,7 +206,7 @@ struct fri_pool_box *fri_begin_many(lua_State *L, struct fri_script *s,
 {
     struct fri_pool_box *box = fri_pool_check(L, 1);
 
-    fri_check_function(L, method);
+    fri_check_function(L, box, method);
     if (lua_type(L, 3) != LUA_TTABLE)
         fri_misuse(L, "bad argument #2 to '%s' (table expected, got %s)",
                    method, luaL_typename(L, 3));
@@ -214,7 +219,7 @@ int fri_pool_scatter(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     struct fri_pool_box *box = fri_begin_many(L, s, "scatter");
-    struct fri_spec *spec = fri_box_spec(L, box, 2);
+    struct fri_spec *spec = fri_box_spec(L, box, 2, NULL);
     int64_t n = fri_other_keys(L, 3); /* 4 */
 
     return fri_scatter(L, s, box, spec, n, 4);

@@ -11,11 +11,13 @@
 #include "script/files.h"
 #include "script/int64.h"
 #include "script/shared.h"
+#include "script/view.h"
 #include "script/yaml.h"
 #include "embedded.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- the engine ------------------------------------------------------- */
 
@@ -64,9 +66,19 @@ static void on_event(struct fri_observer *o, enum fri_event event,
     keep_unseen(s, f);
 }
 
+static void observe(struct fri_script *s, frun_engine *e)
+{
+    s->observer.event = on_event;
+    s->observer.wants = 1u << FRI_FINISHED;
+    fri_lock(e);
+    fri_observer_add(&e->sched, &s->observer);
+    fri_unlock(e);
+}
+
 static frun_status open_engine(struct fri_script *s)
 {
     frun_engine_options o = { .size = sizeof o, .seed = s->options->seed };
+    struct fri_see_options see;
     frun_engine *e;
     frun_status status = fri_engine_open(&o, &e);
 
@@ -82,11 +94,32 @@ static frun_status open_engine(struct fri_script *s)
             return FRUN_ENOMEM;
         }
     }
+    e->sched.dry = s->options->dry_run;
     e->runner = &fri_lua_runner;
     e->runner_user = s;
-    s->observer.event = on_event;
-    s->observer.wants = 1u << FRI_FINISHED;
-    e->sched.observers = &s->observer;
+    observe(s, e);
+    see = s->options->see;
+    if (!see.output)
+        see.output = &e->output;
+    s->seeing = fri_seeing_open(e, &see);
+    if (!s->seeing) {
+        frun_engine_close(e);
+        return FRUN_ENOMEM;
+    }
+    __atomic_store_n(&s->engine, e, __ATOMIC_RELEASE);
+    return FRUN_OK;
+}
+
+static frun_status join_engine(struct fri_script *s)
+{
+    frun_engine *e = s->options->engine;
+    struct fri_script *host = fri_host_need(e);
+
+    if (!host)
+        return FRUN_ENOMEM;
+    s->foreign = true;
+    s->shared = host->shared;
+    observe(s, e);
     __atomic_store_n(&s->engine, e, __ATOMIC_RELEASE);
     return FRUN_OK;
 }
@@ -111,10 +144,13 @@ frun_engine *fri_script_need(lua_State *L, struct fri_script *s)
 
     if (s->closed)
         luaL_error(L, "flowrun: the run is over");
-    if (!s->engine)
-        status = open_engine(s);
+    if (s->engine)
+        return s->engine;
+    status = s->options->engine ? join_engine(s) : open_engine(s);
     if (status != FRUN_OK)
         fri_raise(L, status, "%s", frun_status_text(status));
+    if (s->options->journal)
+        s->engine->journal = fri_open_journal(L, s, s->options->journal);
     return s->engine;
 }
 
@@ -229,111 +265,21 @@ static int core_id(lua_State *L)
     return 1;
 }
 
-/* ---- flow.options ----------------------------------------------------- */
-
-static double number_option(lua_State *L, const char *name, double least,
-                            double most)
-{
-    double n = lua_tonumber(L, -1);
-
-    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= least && n <= most))
-        luaL_error(L, "options: %s: a number from %f to %f expected, got %s",
-                   name, least, most,
-                   lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1)
-                                                  : luaL_typename(L, -1));
-    return n;
-}
-
-static void pool_option(lua_State *L, struct fri_script *s)
-{
-    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
-                                                      : "";
-
-    if (strcmp(kind, "threads") != 0 && strcmp(kind, "forks") != 0)
-        luaL_error(L, "options: pool: \"threads\" or \"forks\" expected");
-    if (s->own.pool_kind < 0)
-        s->own.pool_kind = kind[0] == 't' ? FRUN_THREADS : FRUN_FORKS;
-}
-
-static void halt_option(lua_State *L, struct fri_script *s)
-{
-    const char *text
-        = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    struct fri_halt rule;
-
-    if (!text || !fri_halt_parse(text, &rule))
-        luaL_error(L, "options: halt: %s expected, got %s", FRI_HALT_FORMS,
-                   text ? text : luaL_typename(L, -1));
-    if (s->engine)
-        luaL_error(L, "options: halt: set it before the first pool");
-    if (s->own.halt && s->own.halt != s->halt)
-        return; /* the command line wins */
-    free(s->halt);
-    s->own.halt = s->halt = strdup(text);
-    if (!s->halt)
-        fri_raise_memory(L);
-}
-
-static void set_option(lua_State *L, struct fri_script *s, const char *name)
-{
-    if (strcmp(name, "workers") == 0) {
-        int n = (int)number_option(L, name, 1, 1024);
-
-        if (s->own.workers == 0)
-            s->own.workers = n;
-    } else if (strcmp(name, "seed") == 0) {
-        double n = number_option(L, name, 0, 9007199254740992.0);
-
-        if (s->engine)
-            luaL_error(L, "options: seed: set it before the first pool");
-        if (!s->own.seed_given)
-            s->own.seed = (uint64_t)n;
-    } else if (strcmp(name, "timeout") == 0) {
-        double n = number_option(L, name, 0, 9e9);
-
-        if (s->own.timeout == 0 && s->own.set_timeout)
-            s->own.set_timeout(s->own.user, n);
-    } else if (strcmp(name, "pool") == 0) {
-        pool_option(L, s);
-    } else if (strcmp(name, "halt") == 0) {
-        halt_option(L, s);
-    } else {
-        luaL_error(L, "options: unknown option '%s'", name);
-    }
-}
-
-/* flow.options{ workers=, pool=, seed=, timeout=, halt= }: the command line
- * wins. */
-static int flow_options(lua_State *L)
-{
-    struct fri_script *s = fri_script_of(L);
-
-    luaL_checktype(L, 1, LUA_TTABLE);
-    if (s->worker)
-        return luaL_error(L, "options: only in the main program");
-    if (s->options != &s->own) {
-        s->own = *s->options;
-        s->options = &s->own;
-    }
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            return luaL_error(L, "options: names expected as keys");
-        set_option(L, s, lua_tostring(L, -2));
-    }
-    return 0;
-}
+/* ---- the tables ------------------------------------------------------- */
 
 static const luaL_Reg core_functions[] = {
     { "load", core_load },         { "files", core_files },
     { "yaml", core_yaml },         { "args_core", core_args_core },
     { "raise_unfinished", core_raise_unfinished },
     { "unfinished_error", core_unfinished_error },
-    { "id", core_id },             { NULL, NULL },
+    { "id", core_id },             { "native", fri_core_native },
+    { NULL, NULL },
 };
 
 static const luaL_Reg flow_functions[] = {
-    { "options", flow_options },   { "int", fri_flow_int },
+    { "options", fri_flow_options }, { "int", fri_flow_int },
     { "split", fri_flow_split },   { "glob", fri_flow_glob },
+    { "journal", fri_flow_journal },
     { NULL, NULL },
 };
 
@@ -381,7 +327,7 @@ static void keep_sort(lua_State *L, struct fri_script *s)
 static void build(lua_State *L, struct fri_script *s)
 {
     static const char *const names[]
-        = { "threads", "forks", "pool", "async", "now", "limit", "seat",
+        = { "threads", "forks", "commands", "pool", "async", "now", "limit", "seat",
             "attempt", "cancelled", "queue", "dict", "lock", "share", "array",
             NULL };
 
@@ -415,10 +361,27 @@ static int load_module(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
 
-    if (!s->worker && !s->runtime && !s->engine)
+    if (!s->worker && !s->runtime && !s->engine && !s->options->engine) {
         open_spawner(s);
+        if (s->options->journal)
+            fri_script_need(L, s);
+    }
     lua_settop(L, 0);
     build(L, s);
+    return 1;
+}
+
+/* flowrun.command: what deals with commands in lua/command.lua. */
+static int load_command(lua_State *L)
+{
+    struct fri_script *s = fri_script_of(L);
+
+    fri_module_load(L); /* there is no future without it */
+    lua_settop(L, 0);
+    lua_newtable(L);
+    add(L, s, 1, fri_await_functions);
+    add(L, s, 1, fri_command_functions);
+    fri_chunk_call(L, fri_lua_command, fri_lua_command_len, "command", 1);
     return 1;
 }
 
@@ -428,6 +391,14 @@ void fri_module_load(lua_State *L)
     lua_getglobal(L, "require");
     lua_pushliteral(L, "flowrun");
     lua_call(L, 1, 0);
+}
+
+static int64_t wall_clock(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 struct fri_script *fri_script_new(lua_State *L)
@@ -440,12 +411,16 @@ struct fri_script *fri_script_new(lua_State *L)
     s->options = &s->own;
     s->shared = &s->owned;
     s->started = fri_now();
+    s->owned.began = wall_clock();
     lua_rawsetp(L, LUA_REGISTRYINDEX, &fri_lua_runner);
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, load_module, 1);
     lua_setfield(L, -2, "flowrun");
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, load_command, 1);
+    lua_setfield(L, -2, "flowrun.command");
     fri_errors_open(L, s);
     lua_pop(L, 2);
     return s;

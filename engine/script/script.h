@@ -14,10 +14,13 @@
 #ifndef FRI_SCRIPT_H
 #define FRI_SCRIPT_H
 
+#include "core/seats.h"
 #include "pools/pool.h"
+#include "report/seeing.h"
 #include "script/travel.h"
 
 struct fri_async;
+struct fri_canon;
 struct fri_ordinals;
 
 struct fri_run_options {
@@ -29,11 +32,16 @@ struct fri_run_options {
     void (*set_timeout)(void *user, double seconds); /* by flow.options */
     void *user;
     const char *halt; /* of the run, NULL: never */
-    bool verbose;
+    const char *journal; /* of every pool, NULL: none */
+    bool dry_run; /* no task is run: the first that is needed ends the run */
+    bool verbose, quiet;
+    frun_engine *engine;  /* the host's; NULL: one is opened */
     const char *program;  /* to exec as the parent of processes where this
                              process cannot be copied; NULL: none */
     unsigned own_threads; /* see fri_spawn_options */
     struct fri_output *output; /* NULL: the engine's own */
+    struct fri_see_options see; /* `words`: what is not said is AUTO */
+    bool progress_given;
     int argc;    /* the script's own options */
     char **argv;
     const char *script;
@@ -45,6 +53,8 @@ struct fri_flow {
     lua_State *co;
     struct fri_set *set; /* what it waits for while it is suspended */
     struct fri_async *async; /* NULL: a task of a worker */
+    struct frun_future *exec; /* of an async function: the command that it ran
+                                 last; a reference, or NULL */
     void *job;               /* of a worker: struct fri_job */
     uint64_t stream; /* of random numbers; of the task, or the item */
     struct fri_ordinals *ordinals; /* of what it submits */
@@ -69,24 +79,39 @@ struct fri_script {
     struct fri_lane async_lane; /* async functions are tasks of this one */
     bool async_open;
     struct fri_spec *async_spec;
+    struct fri_async *asyncs; /* that have not ended */
     struct fri_ordinals *ordinals;
     uint8_t *random; /* the VM's generator, FRI_RANDOM_STATE bytes, or NULL */
     struct fri_waiter *never; /* a list in which nothing ever fires */
     struct fri_holder holder; /* of the main program's top level */
     struct fri_message *argument; /* of an operation: shared.c */
     struct fri_data answer;
+    struct fri_seeing *seeing; /* of the main program, with its engine */
+    struct fri_see_file *files; /* by flow.options: ours */
+    size_t file_count;
+    struct fri_canon *canon; /* once a key was made */
     struct fri_observer observer; /* of the main program: see unseen */
     struct frun_future **unseen;  /* failed: a reference each (lock) */
     size_t unseen_count, unseen_capacity;
     struct fri_runtime *helper; /* where short work of the main one runs */
     struct fri_runtime *runtime; /* of a worker, or a helper: what owns this */
     frun_pool *inline_pool; /* of a helper: whose work it does */
+    size_t outside; /* bytes that its futures keep: see fri_outside */
     unsigned callback_errors;
     bool halt_said;
     char *halt; /* by flow.options: ours */
+    char *journal; /* the same */
+    bool seed_taken;  /* from a journal */
+    bool refused;     /* a journal was, and that was raised */
+    bool resume_said; /* how much came from journals */
+    bool dry_listed;
+    void (*leave)(void *user, lua_State *L); /* ends a dry run */
+    void *leave_user;
+    char dry[3]; /* places in the registry: dry.c */
     bool delivering; /* a callback runs: it does not run others */
     fri_time started;
     bool closed;
+    bool foreign; /* the engine is the host's */
     bool gone; /* the engine is closed: `engine` points nowhere */
 };
 
@@ -103,10 +128,31 @@ struct fri_script *fri_script_open(lua_State *L,
                                    const struct fri_run_options *options);
 
 /* Drains all pools (or cancels what is pending; what runs may end until
- * `patience`), runs what is due, names on stderr the failed futures that
- * nobody looked at; their number, or -1 when it was interrupted. */
+ * `patience`), runs what is due; how many things went wrong that nobody has
+ * looked at, or -1 when it was interrupted. */
 int fri_script_finish(lua_State *L, bool cancel, fri_time patience);
 void fri_script_close(lua_State *L);
+
+/* ---- words.c: the last words, in this order --------------------------- */
+
+/* Progress ends, nothing is counted any more; totals, if that is worth a line.
+ * cause: why the run ended before its time, or NULL. */
+void fri_script_words(lua_State *L, bool badly, const char *cause);
+
+/* Failures that nobody looked at; and then, or if it has ended badly, the
+ * words that run it again. */
+void fri_script_failures(lua_State *L, bool badly);
+
+/* Writes the reports; false: a line was said for each that could not be. */
+bool fri_script_files(lua_State *L);
+
+/* What a task that failed was called with; NULL: not known. */
+const char *fri_script_arguments(lua_State *L, const char *task,
+                                 const char *key);
+
+int fri_unseen_count(struct fri_script *s);
+/* Waits until all that was kept in journals is on the disk; EJOURNAL: why. */
+frun_status fri_script_flush(struct fri_script *s, char why[FRI_WHY]);
 
 /* Is there a pool that can have no worker? */
 bool fri_script_broken(struct fri_script *s);
@@ -130,6 +176,10 @@ struct fri_script *fri_script_new(lua_State *L);
 /* Loads the module into the state if it is not there yet. */
 void fri_module_load(lua_State *L);
 
+/* The state has come to keep so many bytes more that its collector knows
+ * nothing of; it is called where they have become many. */
+void fri_outside(lua_State *L, struct fri_script *s, size_t bytes);
+
 /* A line on stderr: "flowrun: ...". */
 void fri_complain(struct fri_script *s, const char *format, ...);
 
@@ -141,6 +191,9 @@ void fri_chunk_call(lua_State *L, const char *bytes, size_t length,
 /* The engine, opened if need be; raises when it cannot. */
 frun_engine *fri_script_need(lua_State *L, struct fri_script *s);
 
+/* host.c: the state that belongs to a host's engine; NULL: out of memory. */
+struct fri_script *fri_host_need(frun_engine *e);
+
 /* These never return; they give an int for `return fri_raise(...)`. */
 #define FRI_RAISES __attribute__((noreturn))
 
@@ -151,6 +204,10 @@ FRI_RAISES int fri_misuse(lua_State *L, const char *format, ...);
 FRI_RAISES int fri_raise(lua_State *L, frun_status status, const char *format,
                          ...);
 FRI_RAISES int fri_raise_memory(lua_State *L); /* FRUN_ENOMEM */
+
+/* options.c */
+int fri_flow_options(lua_State *L);
+void fri_options_free(struct fri_script *s);
 
 /* ---- handle.c: userdata ----------------------------------------------- */
 
@@ -179,6 +236,11 @@ struct fri_box *fri_future_box(lua_State *L, struct fri_script *s);
 /* Pushes the values of a future that is done; their number, or -1 with a
  * text pushed. */
 int fri_future_push_values(lua_State *L, struct frun_future *f);
+
+/* ---- result.c --------------------------------------------------------- */
+
+/* Pushes a value that C has made: the result of a command. */
+void fri_value_push(lua_State *L, const frun_value *value);
 
 /* ---- errors.c --------------------------------------------------------- */
 
@@ -209,6 +271,7 @@ extern const luaL_Reg fri_pool_methods[], fri_pool_functions[];
 extern const luaL_Reg fri_future_methods[], fri_future_functions[];
 extern const luaL_Reg fri_await_functions[], fri_async_functions[];
 extern const luaL_Reg fri_limit_functions[], fri_callback_functions[];
+extern const luaL_Reg fri_command_functions[];
 
 /* Pushes a pool's userdata: a view with no policy; takes the caller's hold. */
 void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool);
@@ -260,6 +323,8 @@ void fri_ordinals_free(const struct fri_memory *m, struct fri_ordinals *o);
 enum { FRI_RANDOM_STATE = 32 };
 void fri_random_open(lua_State *L, struct fri_script *s);
 void fri_random_seed(struct fri_script *s, uint64_t stream);
+/* Was anything drawn since it was seeded with that stream? */
+bool fri_random_drawn(const struct fri_script *s, uint64_t stream);
 void fri_random_save(struct fri_script *s, uint8_t state[FRI_RANDOM_STATE]);
 void fri_random_load(struct fri_script *s,
                      const uint8_t state[FRI_RANDOM_STATE]);

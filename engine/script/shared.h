@@ -34,6 +34,11 @@ int fri_flow_array(lua_State *L); /* flow.array(type, n) */
 
 extern const luaL_Reg fri_array_methods[];
 
+/* ---- native.c: flow.native -------------------------------------------- */
+
+int fri_native_call(lua_State *L); /* handle, argument */
+int fri_core_native(lua_State *L); /* core.native(name): the handle */
+
 /* ---- handle.c --------------------------------------------------------- */
 
 /* The handle of that kind at index, or NULL. */

@@ -241,6 +241,9 @@ uint64_t fri_function_source_hash(lua_State *L, int index)
 
     if (code && code->hashed)
         return code->source_hash;
+    if (code && fri_source_find(L, t, index, code)
+        && code->source.kind == FRI_SOURCE_DIGEST)
+        return code->source.own;
     index = lua_absindex(L, index);
     lua_pushvalue(L, index);
     lua_getinfo(L, ">S", &d);
@@ -255,4 +258,47 @@ uint64_t fri_function_source_hash(lua_State *L, int index)
         code->source_hash = hash;
     }
     return hash;
+}
+
+/* ---- for keys --------------------------------------------------------- */
+
+/* Of the Lua function at i, NULL: not known. */
+static const struct fri_code *code_of(lua_State *L, struct fri_travel *t,
+                                      int i)
+{
+    uint64_t serial = fri_serial(L, t, i);
+    struct fri_known *known = serial ? fri_known_at(t, serial) : NULL;
+
+    return known ? known->code : NULL;
+}
+
+bool fri_function_takes_key(lua_State *L, int index)
+{
+    struct fri_travel *t = fri_travel_of(L);
+    const struct fri_code *code;
+    struct fri_parameters p;
+
+    if (lua_iscfunction(L, index))
+        return true;
+    code = code_of(L, t, index);
+    return !code
+           || !fri_read_parameters(t->memory, code->bytes, code->length, &p)
+           || p.count >= 2 || p.more;
+}
+
+void fri_function_place(lua_State *L, int index, struct fri_buffer *place)
+{
+    struct fri_travel *t = fri_travel_of(L);
+    const struct fri_code *code = code_of(L, t, index);
+    char name[64], *line;
+
+    fri_function_name(L, index, name, sizeof name);
+    line = strrchr(name, ':');
+    if (line)
+        *line = '\0';
+    fri_buffer_text(place, name);
+    if (!code || code->source.kind != FRI_SOURCE_DIGEST)
+        return;
+    fri_buffer_byte(place, ' ');
+    fri_buffer_text(place, code->source.text);
 }

@@ -15,8 +15,8 @@
 
 /* ---- specs ------------------------------------------------------------ */
 
-static void keep_spec(struct fri_pool_box *box, struct fri_function *f,
-                      struct fri_spec *spec)
+void fri_box_keep(struct fri_pool_box *box, struct fri_function *f,
+                  struct fri_spec *spec)
 {
     fri_spec_unref(box->spec);
     fri_function_free(box->function);
@@ -24,24 +24,36 @@ static void keep_spec(struct fri_pool_box *box, struct fri_function *f,
     box->function = f;
 }
 
+/* Another call of the same function may have another name. */
+static bool has_name(const struct fri_spec *spec, const char *name)
+{
+    return !name || strcmp(spec->name, name) == 0;
+}
+
+void fri_box_forget(struct fri_pool_box *box)
+{
+    fri_box_keep(box, NULL, NULL);
+}
+
 struct fri_spec *fri_box_spec(lua_State *L, struct fri_pool_box *box,
-                              int index)
+                              int index, const char *name)
 {
     struct fri_script *s = fri_script_of(L);
     struct fri_view *view = fri_box_view(box);
     struct fri_function *f;
     struct fri_spec *spec;
 
+    fri_journal_wanted(s, view);
     f = fri_function_get(L, index);
     if (!f)
         fri_raise(L, FRUN_EUNSENDABLE, "%s", lua_tostring(L, -1));
-    if (f == box->function && !view->policy.halt) {
+    if (f == box->function && !view->policy.halt && has_name(box->spec, name)) {
         fri_function_free(f);
         return box->spec;
     }
     spec = fri_spec_new(&view->pool->lane, &view->policy);
     if (spec && !spec->name)
-        spec->name = fri_strdup(&s->engine->memory, f->name);
+        spec->name = fri_strdup(&s->engine->memory, name ? name : f->name);
     if (!spec || !spec->name) {
         fri_spec_unref(spec);
         fri_function_free(f);
@@ -50,7 +62,8 @@ struct fri_spec *fri_box_spec(lua_State *L, struct fri_pool_box *box,
     spec->script = f;
     spec->script_free = fri_function_drop;
     atomic_fetch_add(&f->refs, 1);
-    keep_spec(box, f, spec);
+    fri_box_keep(box, f, spec);
+    fri_make_resume(L, s, box, index);
     return spec;
 }
 
@@ -63,13 +76,22 @@ void fri_check_open(lua_State *L, const struct fri_script *s,
         fri_raise(L, FRUN_ECLOSED, "%s is closed", pool->name);
 }
 
-void fri_check_function(lua_State *L, const char *method)
+bool fri_takes_commands(const struct fri_pool_box *box)
 {
+    return fri_box_view(box)->pool->ops->kind == FRUN_COMMANDS;
+}
+
+void fri_check_function(lua_State *L, const struct fri_pool_box *box,
+                        const char *method)
+{
+    bool commands = fri_takes_commands(box);
+
     if (lua_type(L, 2) != LUA_TFUNCTION)
         fri_misuse(L, "bad argument #1 to '%s' (function expected, got %s%s)",
                    method, luaL_typename(L, 2),
-                   lua_istable(L, 2) ? "; a command needs a pool of commands"
-                                     : "");
+                   lua_istable(L, 2) && !commands
+                       ? "; a command needs a pool of commands"
+                       : "");
 }
 
 /* ---- the record ------------------------------------------------------- */
@@ -240,21 +262,25 @@ static int submit_plain(lua_State *L, struct fri_script *s,
 
 static int submit_rich(lua_State *L, struct fri_script *s,
                        struct fri_pool_box *box, struct fri_spec *spec,
-                       const struct fri_pack *pack, bool random)
+                       const struct fri_pack *pack, bool random, int value)
 {
-    int future, value = lua_gettop(L) > 2 ? 3 : 0;
+    int future;
     struct frun_future *task = fri_new_task(s, spec, fri_future_box(L, s));
     uint64_t arguments = 0;
+    bool futures;
 
     future = lua_gettop(L);
     if (random)
         arguments = fri_hash(pack->bytes->data, pack->bytes->length, 0);
+    futures = pack->has_futures;
     if (!task || !fri_put_pack(task, &s->engine->memory, pack)
-        || (pack->has_futures && !fri_add_dependencies(L, s, task, pack))
+        || (futures && !fri_add_dependencies(L, s, task, pack))
         || !fri_add_after(L, s, box, task)
         || !fri_set_name(L, box, task, value, 0)
         || !set_stream(L, s, box, task, random, arguments))
         return fri_raise_memory(L);
+    if (spec->resume)
+        fri_look_up(L, s, task, futures);
     lua_settop(L, future);
     fri_lock(s->engine);
     fri_sched_submit(task, true);
@@ -262,24 +288,42 @@ static int submit_rich(lua_State *L, struct fri_script *s,
     return 1;
 }
 
+int fri_submit_function(lua_State *L, struct fri_script *s,
+                        struct fri_pool_box *box, int n, const char *name)
+{
+    struct fri_spec *spec = fri_box_spec(L, box, 2, name);
+    struct fri_pack *pack;
+    size_t length;
+    bool random;
+
+    if (!fri_pack_values(L, 3, n, "argument", true, &pack))
+        return fri_raise(L, FRUN_EUNSENDABLE, "%s", lua_tostring(L, -1));
+    length = pack->bytes->length;
+    random = pack->random
+             || ((const struct fri_function *)spec->script)->random;
+    if (!random && !spec->resume && !s->options->dry_run
+        && !pack->has_futures && box->name_ref == LUA_NOREF
+        && box->after_ref == LUA_NOREF)
+        submit_plain(L, s, spec, pack);
+    else
+        submit_rich(L, s, box, spec, pack, random, n > 0 ? 3 : 0);
+    fri_outside(L, s, length);
+    return 1;
+}
+
 int fri_pool_submit(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     struct fri_pool_box *box = fri_pool_check(L, 1);
-    int top = lua_gettop(L);
-    struct fri_spec *spec;
-    struct fri_pack *pack;
-    bool random;
+    int n;
 
-    fri_check_function(L, "submit");
+    if (lua_type(L, 2) == LUA_TTABLE && fri_takes_commands(box))
+        return fri_submit_command(L, s, box);
+    fri_check_function(L, box, "submit");
     fri_check_open(L, s, fri_box_view(box)->pool);
-    spec = fri_box_spec(L, box, 2);
-    if (!fri_pack_values(L, 3, top - 2, "argument", true, &pack))
-        return fri_raise(L, FRUN_EUNSENDABLE, "%s", lua_tostring(L, -1));
-    random = pack->random
-             || ((const struct fri_function *)spec->script)->random;
-    if (!random && !pack->has_futures && box->name_ref == LUA_NOREF
-        && box->after_ref == LUA_NOREF)
-        return submit_plain(L, s, spec, pack);
-    return submit_rich(L, s, box, spec, pack, random);
+    n = lua_gettop(L) - 2;
+    fri_submit_function(L, s, box, n, NULL);
+    if (s->options->dry_run)
+        fri_dry_note(L, s, lua_gettop(L), 3, n);
+    return 1;
 }

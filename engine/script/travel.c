@@ -224,6 +224,7 @@ static int travel_gc(lua_State *L)
     fri_encoder_free(&t->function);
     fri_cache_free(t);
     fri_names_free(t);
+    fri_sources_free(t);
     fri_free(t->memory, t->source_path);
     fri_buffer_free(&t->source);
     fri_buffer_free(&t->dump);

@@ -11,6 +11,7 @@
 #ifndef FRI_TRAVEL_H
 #define FRI_TRAVEL_H
 
+#include "base/digest.h"
 #include "core/function.h"
 #include "script/compat.h"
 
@@ -22,6 +23,10 @@ struct fri_buffer;
  * same workers. */
 struct fri_travel_shared {
     _Atomic uint64_t next_id; /* begins at 0 */
+    _Atomic bool sources; /* functions travel with digests of their sources:
+                             fri_travel_sources */
+    int64_t began; /* wall clock, ns: a file that was changed later is not
+                      what was loaded */
 };
 
 /* Prepares a state: what the standard libraries hold is remembered, so call
@@ -98,6 +103,29 @@ int fri_unpack_item(lua_State *L, const uint8_t **at, const uint8_t *end,
  * encoded anew unless nothing that it reaches can have changed since the last
  * time.  The reference is the caller's.  NULL: refusal pushed. */
 struct fri_function *fri_function_get(lua_State *L, int index);
+
+/* From now on functions are encoded with digests of their sources: see
+ * data/canon.h and sources.c.  Any thread. */
+void fri_travel_sources(struct fri_travel_shared *shared);
+
+/* The text of the chunk that Lua knows by that name, as it was loaded: it need
+ * not be looked for in a file.  Neither is copied. */
+void fri_travel_text(lua_State *L, const char *name, const char *text,
+                     size_t length);
+
+/* What the script module of that name, n bytes, is made of, and all modules
+ * that it requires by name.  1; 0: it is not written in Lua; -1: *why (valid
+ * until the next call) says why its text cannot be told.  May raise a memory
+ * error. */
+int fri_module_source(lua_State *L, const char *name, size_t n,
+                      struct fri_digest *digest, const char **why);
+
+/* Has the Lua function at index a second parameter, or `...`? */
+bool fri_function_takes_key(lua_State *L, int index);
+
+/* What the function at index is called in its source ("crash.lua mesh.read"),
+ * without lines: as long as the text does not change much it stays. */
+void fri_function_place(lua_State *L, int index, struct fri_buffer *place);
 
 /* A hash of the source text of the function at index (white space and comments
  * do not count), else of its stripped dump. */

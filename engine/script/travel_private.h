@@ -13,6 +13,7 @@
  * cache.c        when a function need not be encoded, or loaded, again
  * notes.c        what decides about that
  * source.c       a function's name and source text
+ * sources.c      digests of the text, for keys; chunk.c: text into tokens
  *
  * Rules: nothing on the C heap belongs to a C stack frame across a call into
  * Lua that may raise: it belongs to struct fri_travel, which is a userdata.
@@ -23,7 +24,8 @@
 #define FRI_TRAVEL_PRIVATE_H
 
 #include "base/hash.h"
-#include "data/codec.h"
+#include "data/canon.h"
+#include "script/chunk.h"
 #include "script/travel.h"
 
 #include <math.h>
@@ -105,6 +107,14 @@ struct fri_text {
     uint32_t length;
 };
 
+/* What a function was written as: sources.c. */
+struct fri_source {
+    uint8_t kind; /* FRI_SOURCE_..., NONE: not looked for yet */
+    struct fri_digest digest;
+    uint64_t own; /* short, of its own text alone */
+    char *text;   /* the function's name, or why there is no digest */
+};
+
 /* What is known of a prototype, found by its dump; counted by one thread. */
 struct fri_code {
     unsigned refs;
@@ -119,6 +129,7 @@ struct fri_code {
     bool own; /* of a chunk of the module itself */
     bool hashed;
     uint64_t source_hash;
+    struct fri_source source;
 };
 
 /* Finds what the dump reads of the globals; false: memory ran out. */
@@ -162,6 +173,7 @@ struct fri_known {
     struct fri_code *code;
     struct fri_function *function; /* NULL: encode it anew */
     bool living;                   /* see fri_cache_sweep */
+    bool sources;                  /* `function` has digests of sources */
     struct fri_witnesses seen;
 };
 
@@ -323,6 +335,10 @@ struct fri_travel {
     struct fri_buffer dump; /* of the function in the making */
     char *source_path; /* the file that was last read for its text */
     struct fri_buffer source;
+    const char *given_name; /* fri_travel_text */
+    struct fri_text given;
+    struct fri_chunk *chunks; /* those that functions were found in */
+    char why[256];            /* of fri_module_source */
 };
 
 struct fri_travel *fri_travel_of(lua_State *L);
@@ -417,6 +433,33 @@ void fri_cache_sweep(lua_State *L, struct fri_travel *t);
 /* ---- source.c --------------------------------------------------------- */
 
 void fri_function_name(lua_State *L, int i, char *name, size_t size);
+
+/* ---- sources.c -------------------------------------------------------- */
+
+/* The source of the Lua function at i, found once for its code; false: memory
+ * ran out.  May raise a memory error. */
+bool fri_source_find(lua_State *L, struct fri_travel *t, int i,
+                     struct fri_code *code);
+void fri_sources_free(struct fri_travel *t);
+
+/* mark.c: writes that down, behind the code of the function at i, which has n
+ * upvalues. */
+bool fri_put_source(struct fri_encoder *e, lua_State *L, int i, int n,
+                    struct fri_code *code);
+
+/* Pushes the file of a module written in Lua; pushes nothing and gives false
+ * when there is none (modules.c). */
+bool fri_module_file(lua_State *L, struct fri_travel *t, const char *name);
+
+/* The numbers of parameters of the code's function; bytecode*.c. */
+struct fri_parameters {
+    unsigned count, upvalues;
+    const uint8_t *captured; /* where upvalues are said to come from ... */
+    size_t captured_size;    /* ... in so many bytes */
+    bool more;
+};
+bool fri_read_parameters(const struct fri_memory *m, const uint8_t *dump,
+                         size_t length, struct fri_parameters *p);
 
 /* ---- decoding --------------------------------------------------------- */
 

@@ -21,16 +21,28 @@ static inline struct fri_view *fri_box_view(const struct fri_pool_box *box)
  * (at 2) is no function. */
 void fri_check_open(lua_State *L, const struct fri_script *s,
                     const frun_pool *pool);
-void fri_check_function(lua_State *L, const char *method);
+void fri_check_function(lua_State *L, const struct fri_pool_box *box,
+                        const char *method);
 
-/* The spec of this view for the function (at index, for its source), of one
- * reference that the box keeps; raises when the function cannot travel. */
+/* Is it a pool of commands? */
+bool fri_takes_commands(const struct fri_pool_box *box);
+
+/* The spec of this view for the function at index, of one reference that the
+ * box keeps; raises when the function cannot travel.  `name` (NULL: the
+ * function's) is that of tasks for which the policy has none. */
 struct fri_spec *fri_box_spec(lua_State *L, struct fri_pool_box *box,
-                              int index);
+                              int index, const char *name);
+
+/* The box keeps (and now owns) these, for the next call. */
+void fri_box_keep(struct fri_pool_box *box, struct fri_function *f,
+                  struct fri_spec *spec);
 
 /* Where streams of random numbers of this spec begin; the function is at 2. */
 uint64_t fri_box_stream(lua_State *L, const struct fri_pool_box *box,
                         struct fri_spec *spec);
+
+/* Its spec was no good. */
+void fri_box_forget(struct fri_pool_box *box);
 
 /* A record that belongs to the future's box; NULL: out of memory. */
 struct frun_future *fri_new_task(struct fri_script *s, struct fri_spec *spec,
@@ -50,6 +62,68 @@ bool fri_set_name(lua_State *L, struct fri_pool_box *box,
                   struct frun_future *task, int value, int key);
 
 int fri_pool_submit(lua_State *L); /* pool:submit(fn, ...) */
+
+/* The same for the function at 2 with n arguments behind it. */
+int fri_submit_function(lua_State *L, struct fri_script *s,
+                        struct fri_pool_box *box, int n, const char *name);
+
+/* command.c: for the table at 2, of a pool of commands. */
+int fri_submit_command(lua_State *L, struct fri_script *s,
+                       struct fri_pool_box *box);
+
+/* ---- keyed.c: what is known of a task in a journal -------------------- */
+
+/* Before the function is encoded for a pool with that policy. */
+void fri_journal_wanted(struct fri_script *s, const struct fri_view *view);
+
+/* Gives the box's new spec what its tasks are known by, if they are kept in a
+ * journal; the function is at `index`.  Raises when it cannot be told what it
+ * is made of. */
+void fri_make_resume(lua_State *L, struct fri_script *s,
+                     struct fri_pool_box *box, int index);
+
+/* The same of commands without a function. */
+void fri_make_command_resume(lua_State *L, struct fri_script *s,
+                             struct fri_pool_box *box);
+
+/* Looks up the record, which is complete but not submitted, in the journal of
+ * its spec; `futures`: some of its arguments are not known yet, and it is
+ * looked up when they are.  May raise. */
+void fri_look_up(lua_State *L, struct fri_script *s, struct frun_future *task,
+                 bool futures);
+
+/* journals.c: the journal of that path, opened for this run (raises when it
+ * cannot be); flow.journal(path); the journal at `index`, or NULL. */
+frun_journal *fri_open_journal(lua_State *L, struct fri_script *s,
+                               const char *path);
+int fri_flow_journal(lua_State *L);
+frun_journal *fri_journal_test(lua_State *L, int index);
+
+void fri_journal_option(lua_State *L, struct fri_script *s);
+
+/* "lua5.4" or "luajit": a part of each key. */
+extern const char fri_vm[];
+
+/* The main program waits for the first time: how much came from journals, on
+ * stderr, once. */
+void fri_say_resumed(struct fri_script *s);
+
+/* ---- dry.c: a run without tasks --------------------------------------- */
+
+/* The future, and the n arguments from `first`, stand on the stack. */
+void fri_dry_note(lua_State *L, struct fri_script *s, int future, int first,
+                  int n);
+
+/* A command's table, and its future; or 0, and the name of one without. */
+void fri_dry_command(lua_State *L, struct fri_script *s, int future,
+                     int table, const char *name);
+
+/* Says what was noted, on stderr, once. */
+void fri_dry_list(lua_State *L, struct fri_script *s);
+
+/* The main program would wait for the set.  True: it need not; else this does
+ * not return. */
+bool fri_dry_wait(lua_State *L, struct fri_script *s, struct fri_set *set);
 
 /* ---- keys.c ----------------------------------------------------------- */
 

@@ -40,6 +40,7 @@ static struct fri_job *job_new(struct fri_runtime *rt)
     job->co_ref = job->ctl_ref = LUA_NOREF;
     job->flow.job = job;
     fri_lines_init(&job->lines, rt->output, m, false);
+    fri_buffer_init(&job->last, m);
     return job;
 }
 
@@ -196,6 +197,16 @@ static void fail_slice(struct fri_runtime *rt, struct fri_job *job,
     ran->failure = error;
 }
 
+/* What a command left is its task's, also when it is Lua that has failed. */
+static void take_left(struct fri_job *job, struct fri_error *error)
+{
+    if (error && !error->result)
+        fri_error_set_result(error, job->left);
+    else
+        frun_value_free(job->left);
+    job->left = NULL;
+}
+
 /* What it failed of, NULL: out of memory; false: it has results. */
 static bool failure(struct fri_runtime *rt, struct fri_job *job, int status,
                     struct fri_error **error)
@@ -220,6 +231,7 @@ static bool failure(struct fri_runtime *rt, struct fri_job *job, int status,
     if (job->outcome.holds != FRI_ERROR)
         fri_data_free(&job->outcome);
     job->outcome.holds = FRI_NOTHING;
+    take_left(job, *error);
     return true;
 }
 
@@ -292,6 +304,7 @@ static void end(struct fri_runtime *rt, struct fri_job *job, int status,
         conclude(rt, job, slice, ran, failed, error);
         if (job->lines.printed)
             fri_lines_end(&job->lines);
+        fri_job_note(job, failed);
     } else {
         fri_error_free(error);
         fri_data_free(&job->outcome);
@@ -331,12 +344,24 @@ static void fail_memory(struct fri_slice *slice, struct fri_ran *ran)
     }
 }
 
+/* What lua/worker.lua has for tasks of that sort. */
+static int entry_of(const struct fri_runtime *rt,
+                    const struct frun_future *task)
+{
+    if (task->counted)
+        return rt->items_ref;
+    return rt->worker && rt->worker->pool->ops->kind == FRUN_COMMANDS
+               ? rt->command_ref
+               : rt->task_ref;
+}
+
 static void runner_run(void *state, struct fri_slice *slice,
                        struct fri_ran *ran)
 {
     struct fri_runtime *rt = state;
     struct fri_job *job = job_new(rt);
     struct frun_future *task = slice->task;
+    const struct fri_extra *x = fri_extra_seen(task);
 
     if (!job || !has_coroutine(rt, job)) {
         fail_memory(slice, ran);
@@ -352,12 +377,13 @@ static void runner_run(void *state, struct fri_slice *slice,
     job->lines.tag = rt->script->options->verbose
                          ? fri_task_name(task, job->name)
                          : NULL;
-    job->flow.stream = task->extra ? task->extra->stream : 0;
+    job->last.length = 0;
+    job->lines.last = x && x->keep ? &job->last : NULL;
+    job->flow.stream = x ? x->stream : 0;
     if (job->flow.stream)
         fri_random_seed(rt->script, job->flow.stream);
     fri_cap_begin(job, task->spec->memory);
-    lua_rawgeti(job->flow.co, LUA_REGISTRYINDEX,
-                task->counted ? rt->items_ref : rt->task_ref);
+    lua_rawgeti(job->flow.co, LUA_REGISTRYINDEX, entry_of(rt, task));
     go_on(rt, job, 0, slice, ran);
 }
 
@@ -395,7 +421,7 @@ bool fri_inline_wanted(struct fri_script *s, frun_pool *pool,
     struct fri_error *error = NULL;
 
     if (ns == 0 || s->worker || s->runtime || (uint64_t)count > INLINE_NS / ns
-        || pool->init || !has_room(pool))
+        || pool->init || s->engine->sched.recorded > 0 || !has_room(pool))
         return false;
     if (!s->helper)
         s->helper = fri_runtime_open(s, NULL, &error);
@@ -440,36 +466,7 @@ static void runner_close(void *state)
     fri_runtime_close(state);
 }
 
-/* ---- worker processes ------------------------------------------------- */
-
-static void runner_greet(void *user, struct fri_buffer *b)
-{
-    const struct fri_script *s = user;
-
-    fri_buffer_byte(b, s->options->verbose);
-    fri_put_varint(b, (uint64_t)s->options->workers);
-    fri_put_varint(b, (uint64_t)s->started);
-}
-
-/* In the place of the main program's: there is none in this process.  The ids
- * of functions must not be those of another process. */
-static void *runner_arrive(frun_engine *e, struct fri_reader *r,
-                           uint64_t process)
-{
-    struct fri_script *s = fri_alloc_zero(&e->memory, sizeof *s);
-
-    if (!s)
-        return NULL;
-    s->engine = e;
-    s->options = &s->own;
-    s->shared = &s->owned;
-    s->own.pool_kind = -1;
-    s->own.verbose = fri_get_byte(r) != 0;
-    s->own.workers = (int)fri_get_varint(r);
-    s->started = (fri_time)fri_get_varint(r);
-    atomic_store(&s->owned.next_id, process << 32);
-    return s;
-}
+/* ---- the table of them ------------------------------------------------ */
 
 const struct fri_runner fri_lua_runner = {
     .open = runner_open,
@@ -478,6 +475,6 @@ const struct fri_runner fri_lua_runner = {
     .resume = runner_resume,
     .interrupt = fri_interrupt,
     .calm = fri_calm,
-    .greet = runner_greet,
-    .arrive = runner_arrive,
+    .greet = fri_runner_greet,
+    .arrive = fri_runner_arrive,
 };

@@ -1,0 +1,53 @@
+/*
+ * show.h - the words before which no script stands: flowrun show, why.
+ */
+#ifndef FRI_SHOW_H
+#define FRI_SHOW_H
+
+#include "base/buffer.h"
+#include "core/journal_view.h"
+
+/* Each takes the words behind its own, and leaves what is to be printed in
+ * `out` or one line about what is wrong in `wrong`; the exit status. */
+int fri_show_main(int argc, char **argv, struct fri_buffer *out,
+             struct fri_buffer *wrong);
+int fri_why_main(int argc, char **argv, struct fri_buffer *out,
+            struct fri_buffer *wrong);
+
+static inline bool fri_is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+enum { FRI_SHOWN = 0, FRI_SHOW_USAGE = 2, FRI_SHOW_LOST = 3,
+       FRI_SHOW_REFUSED = 4 };
+
+/* ---- what both write (cells.c) ---------------------------------------- */
+
+/* As text within a line, without control characters. */
+void fri_cell_text(struct fri_buffer *out, const struct fri_cell *cell);
+void fri_cell_json(struct fri_buffer *out, const struct fri_cell *cell);
+void fri_cell_csv(struct fri_buffer *out, const struct fri_cell *cell);
+
+/* "name [key]" */
+void fri_case_text(struct fri_buffer *out, struct fri_bytes name,
+                   const struct fri_cell *key);
+
+/* "1.25 s", "2 min 3 s" */
+void fri_seconds_text(struct fri_buffer *out, double seconds);
+
+static inline struct fri_cell fri_cell_of(struct fri_bytes bytes)
+{
+    return (struct fri_cell){ .kind = bytes.data ? FRI_CELL_TEXT
+                                                 : FRI_CELL_NULL,
+                              .bytes = bytes };
+}
+
+static inline struct fri_cell fri_cell_int(int64_t n)
+{
+    return (struct fri_cell){ .kind = n == FRI_NO_NUMBER ? FRI_CELL_NULL
+                                                         : FRI_CELL_INT,
+                              .number = n };
+}
+
+#endif
