@@ -22,6 +22,7 @@ say      = $(if $V,,@$(if $(quiet),,echo '  $1  $@';)) mkdir -p $(@D);
 compile  = $(call say,cc) $(CC) $(FLAGS) -MMD -MP -c -o $@ $<
 link     = $(call say,ld) $(CC) $(FLAGS) $(LDFLAGS)
 LIBS     = -ldl -lm
+SQLITE   = $(call pkg,--libs sqlite3)
 # As many jobs as there are processors, unless the user said otherwise.
 JOBS     = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 MAKEFLAGS += --no-print-directory
@@ -32,14 +33,15 @@ pkg = $(shell $(PKG_CONFIG) $1 2>/dev/null)
 library = $(or $(wildcard $(call pkg,--variable=libdir $1)/$2),$(call pkg,--libs $1))
 
 # Sources ---------------------------------------------------------------------
-CORE    := $(wildcard $(addsuffix /*.c,$(addprefix engine/,base data core pools api)))
+CORE    := $(wildcard $(addsuffix /*.c,$(addprefix engine/,base data core pools api report)))
 SCRIPT  := $(wildcard engine/script/*.c)
 COMMAND := $(wildcard engine/command/*.c)
 HALF    := $(filter-out %.d.lua,$(wildcard lua/*.lua))
 TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/c/*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 OBJECTS  = $(CORE_O) $(BUILD)/gen/embedded.o $(foreach l,$(LUAS),$($l_SCRIPT) $($l_COMMAND))
-CORE_O  := $(CORE:engine/%.c=$(BUILD)/core/%.o)
+CORE_O  := $(CORE:engine/%.c=$(BUILD)/core/%.o) $(BUILD)/gen/page.o
+PAGE    := $(wildcard engine/report/page/* engine/report/page/vendor/*)
 ARCHIVE := $(BUILD)/libflowrun.a
 SHARED  := $(BUILD)/libflowrun.so.0
 
@@ -51,14 +53,18 @@ luajit_MODULE  := $(BUILD)/lua/5.1/flowrun.so
 luajit_ARCHIVE := libluajit-5.1.a
 PROGRAMS := $(foreach l,$(LUAS),$($l_PROGRAM))
 MODULES  := $(foreach l,$(LUAS),$($l_MODULE))
-MISSING  := $(if $(LUAS),$(shell for p in $(LUAS) yaml-0.1; do \
-              $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done))
+LIBRARIES := $(foreach l,$(LUAS),$(BUILD)/libflowrun-$l.a $(BUILD)/libflowrun-$l.so.0)
+MISSING  := $(shell for p in sqlite3 $(if $(LUAS),$(LUAS) yaml-0.1); do \
+              $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
+needs    = $(if $(MISSING),$(error $(PKG_CONFIG) finds no $(MISSING); .ci/deps installs it))
 
-.PHONY: all run check check-asan check-tsan check-clang bench lint install \
-        uninstall dist clean help clang-all FORCE
+PAGES    := man/flowrun.1 $(addprefix $(BUILD)/man/,flowrun.3 $(if $(LUAS),flowrun-lua.7))
+
+.PHONY: all run solver check check-page check-asan check-tsan check-clang bench \
+        lint install uninstall amalgamation dist clean help clang-all FORCE
 .DELETE_ON_ERROR:
 
-all: $(ARCHIVE) $(SHARED) $(PROGRAMS) $(MODULES) ## build everything
+all: $(ARCHIVE) $(SHARED) $(LIBRARIES) $(PROGRAMS) $(MODULES) $(PAGES) ## build everything
 
 # The C library ---------------------------------------------------------------
 # Other flags compile all again; other lists of sources link again.
@@ -69,15 +75,22 @@ $(BUILD)/flags $(BUILD)/files $(BUILD)/half: FORCE
 	@mkdir -p $(@D); echo "$$now_$(@F)" | cmp -s - $@ || echo "$$now_$(@F)" >$@
 
 $(BUILD)/core/%.o: engine/%.c $(BUILD)/flags
-	$(compile)
+	$(needs)$(compile) $(call pkg,--cflags sqlite3)
 
 $(ARCHIVE): $(CORE_O) $(BUILD)/files
 	$(call say,ar) rm -f $@; $(AR) qcs $@ $(filter %.o,$^)
 
 $(SHARED): $(CORE_O) engine/flowrun.map $(BUILD)/files
 	$(link) -shared -Wl,-soname,libflowrun.so.0 -Wl,-z,defs \
-	  -Wl,--version-script=engine/flowrun.map -o $@ $(filter %.o,$^) $(LIBS)
+	  -Wl,--version-script=engine/flowrun.map -o $@ $(filter %.o,$^) $(SQLITE) $(LIBS)
 	@ln -sf libflowrun.so.0 $(BUILD)/libflowrun.so
+
+# The page of --report as C strings -------------------------------------------
+$(BUILD)/gen/page.c: $(PAGE)
+	$(call say,gen) engine/report/page/join >$@
+
+$(BUILD)/gen/page.o: $(BUILD)/gen/page.c $(BUILD)/flags
+	$(compile)
 
 # The Lua half as C strings ---------------------------------------------------
 $(BUILD)/gen/embedded.c: $(HALF) $(BUILD)/half
@@ -98,27 +111,47 @@ $(BUILD)/gen/module.map: $(BUILD)/half
 	@mkdir -p $(@D); echo '{ global: luaopen_flowrun; local: *; };' >$@
 
 # Programs and modules, once for each Lua -------------------------------------
+# A host with scripts links one library that has the engine inside, too: what is
+# private in it is in no other.
 # A program exports Lua's C API, and the engine's, to the C modules it loads. A
 # module has the engine inside, takes Lua's API from its host, and stays mapped
 # when the host closes its state, because its threads may still be ending.
 define lua
 $1_CFLAGS  := $(call pkg,--cflags $1 yaml-0.1) -I$(BUILD)/gen
-$1_LIBS    := $(call library,$1,$($1_ARCHIVE)) $(call library,yaml-0.1,libyaml.a)
+$1_LIBS    := $(call library,$1,$($1_ARCHIVE)) $(call library,yaml-0.1,libyaml.a) \
+              $(call library,sqlite3,libsqlite3.a)
 $1_SCRIPT  := $(SCRIPT:engine/%.c=$(BUILD)/$1/%.o)
 $1_COMMAND := $(COMMAND:engine/%.c=$(BUILD)/$1/%.o)
 
 $(BUILD)/$1/%.o: engine/%.c $(BUILD)/flags | $(BUILD)/gen/embedded.h
-	$$(if $(MISSING),$$(error $(PKG_CONFIG) finds no $(MISSING); .ci/deps installs it))
-	$$(compile) $$($1_CFLAGS) $(SCRIPT_CFLAGS)
+	$$(needs)$$(compile) $$($1_CFLAGS) $(SCRIPT_CFLAGS)
 
 $($1_PROGRAM): $$($1_COMMAND) $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(CORE_O) $(BUILD)/files
-	$$(link) -Wl,-E -Wl,--exclude-libs,libyaml.a -o $$@ $$(filter %.o,$$^) $$($1_LIBS) $(LIBS)
+	$$(link) -Wl,-E -Wl,--exclude-libs,libyaml.a:libsqlite3.a -o $$@ $$(filter %.o,$$^) $$($1_LIBS) $(LIBS)
+
+$(BUILD)/libflowrun-$1.a: $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(CORE_O) $(BUILD)/files
+	$$(call say,ar) rm -f $$@; $(AR) qcs $$@ $$(filter %.o,$$^)
+
+$(BUILD)/libflowrun-$1.so.0: $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(CORE_O) engine/flowrun.map $(BUILD)/files
+	$$(link) -shared -Wl,-soname,libflowrun-$1.so.0 -Wl,-z,defs -Wl,-z,nodelete \
+	  -Wl,--version-script=engine/flowrun.map -o $$@ $$(filter %.o,$$^) \
+	  $(call pkg,--libs $1 yaml-0.1) $(SQLITE) $(LIBS)
+	@ln -sf libflowrun-$1.so.0 $(BUILD)/libflowrun-$1.so
 
 $($1_MODULE): $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(ARCHIVE) $(BUILD)/gen/module.map
 	$$(link) -shared -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/gen/module.map \
-	  -o $$@ $$(filter-out %.map,$$^) $(call pkg,--libs yaml-0.1) $(LIBS)
+	  -o $$@ $$(filter-out %.map,$$^) $(call pkg,--libs yaml-0.1) $(SQLITE) $(LIBS)
 endef
 $(foreach l,$(LUAS),$(eval $(call lua,$l)))
+
+# Manual pages that say what the header and the reference say -----------------
+page = $(if $(V),,@$(if $(quiet),,echo '  man $@';)) mkdir -p $(@D); \
+  awk -v date="$$(sed -n 's/^\.Dd //p' man/flowrun.1)" -f $^ >$@
+
+$(BUILD)/man/flowrun.3: man/header.awk engine/flowrun.h
+	$(page)
+$(BUILD)/man/flowrun-lua.7: man/reference.awk docs/reference.md
+	$(page)
 
 # Tests -----------------------------------------------------------------------
 run: ## install what is missing, build, run the first example (ARGS=...)
@@ -126,19 +159,30 @@ run: ## install what is missing, build, run the first example (ARGS=...)
 	@$(MAKE) $(JOBS) all
 	$(firstword $(PROGRAMS)) workflows/crash_grid.lua $(ARGS)
 
+solver: ## install CalculiX (MESH=1: and gmsh), run the crash grid on it (ARGS=...)
+	@.ci/deps solver $(if $(MESH),mesh)
+	@$(MAKE) $(JOBS) all
+	$(firstword $(PROGRAMS)) workflows/solver_grid.lua --csv $(BUILD)/solver_grid.csv $(ARGS)
+	$(if $(MESH),$(firstword $(PROGRAMS)) workflows/mesh_dag.lua)
+
 check: ## install what is missing, build, run every test (T=word N=times V=1)
 	@.ci/deps check
 	@$(MAKE) $(JOBS) all $(TESTS)
 	@BUILD=$(BUILD) VERSION=$(VERSION) tests/run
+
+check-page: ## the report, opened and used in a real browser, which it installs
+	@.ci/deps check browser
+	@$(MAKE) $(JOBS) all $(TESTS)
+	@BUILD=$(BUILD) VERSION=$(VERSION) T=page tests/run
 
 # These two fail each allocation in turn.
 $(BUILD)/tests/c/value $(BUILD)/tests/c/codec: \
   private LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 $(BUILD)/tests/c/%: tests/c/%.c $(ARCHIVE)
 	$(link) $(call pkg,--cflags check) -MMD -MP -o $@ $< $(ARCHIVE) \
-	  $(call pkg,--libs check) $(LIBS)
+	  $(call pkg,--libs check) $(SQLITE) $(LIBS)
 $(BUILD)/bench/%: bench/%.c $(ARCHIVE)
-	$(link) -MMD -MP -o $@ $< $(ARCHIVE) $(LIBS)
+	$(link) -MMD -MP -o $@ $< $(ARCHIVE) $(SQLITE) $(LIBS)
 
 check-asan: ## the same with the address, leak and undefined-behaviour sanitizers
 	@$(MAKE) check BUILD=$(BUILD)/asan TIMEOUT=300 CFLAGS="-O1 -g \
@@ -167,14 +211,14 @@ lint: ## cppcheck, clang-tidy, and the rules of the layers
 	@.ci/lint
 
 # Installing ------------------------------------------------------------------
-MAN = $(foreach s,1 3 7,$(if $(wildcard man/*.$s),$(call \
-        $1,644,$(PREFIX)/share/man/man$s,$(wildcard man/*.$s))))
+MAN = $(foreach p,$(PAGES),$(call \
+        $1,644,$(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $p)),$p))
 # All files, handed to the function $1: their mode, their place, what they are.
 define files
 $(call $1,755,$(PREFIX)/bin,$(PROGRAMS))
 $(call $1,644,$(PREFIX)/include,engine/flowrun.h)
-$(call $1,644,$(LIBDIR),$(ARCHIVE) $(SHARED) $(BUILD)/libflowrun.so)
-$(call $1,644,$(LIBDIR)/pkgconfig,$(BUILD)/flowrun.pc)
+$(call $1,644,$(LIBDIR),$(ARCHIVE) $(SHARED) $(LIBRARIES))
+$(call $1,644,$(LIBDIR)/pkgconfig,$(PCS))
 $(foreach m,$(MODULES),$(call $1,644,$(LIBDIR)/$(patsubst %/,%,$(dir $(m:$(BUILD)/%=%))),$m))
 $(call $1,644,$(PREFIX)/share/flowrun,$(wildcard lua/flowrun.d.lua))
 $(MAN)
@@ -192,13 +236,17 @@ endef
 PLACES = $(subst $(PREFIX)/,,$(call files,place))
 place  = $2
 
-install: all $(BUILD)/flowrun.pc ## install below PREFIX (and LIBDIR), DESTDIR before them
+LINKS  = libflowrun.so $(foreach l,$(LUAS),libflowrun-$l.so)
+PCS    = $(BUILD)/flowrun.pc $(foreach l,$(LUAS),$(BUILD)/flowrun-$l.pc)
+
+install: all $(PCS) ## install below PREFIX (and LIBDIR), DESTDIR before them
 	$(call files,put)
-	ln -sf libflowrun.so.0 $(DESTDIR)$(LIBDIR)/libflowrun.so
+	@for so in $(LINKS); do ln -sf $$so.0 $(DESTDIR)$(LIBDIR)/$$so; done
 	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true
 
 uninstall: ## remove what install has put there
 	$(call files,drop)
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(LINKS))
 	@cd $(DESTDIR)$(PREFIX) 2>/dev/null && rmdir $(if $(filter /usr /usr/local,\
 	  $(DESTDIR)$(PREFIX)),share/flowrun lib/lua/5.? lib/lua,-p $(filter-out /%,$(PLACES))) \
 	  2>/dev/null || true
@@ -207,9 +255,16 @@ $(BUILD)/%.pc: %.pc.in FORCE
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	  -e 's|@VERSION@|$(VERSION)|' $< >$@
 
-dist: ## a tarball of what is committed
-	@mkdir -p $(BUILD)
-	git archive --prefix=flowrun-$(VERSION)/ HEAD | gzip -9n \
+WHOLE := $(filter-out engine/report/%,$(CORE)) # the C library, no more
+$(BUILD)/flowrun-all.c: .ci/amalgamate.lua engine/flowrun.h $(WHOLE) $(firstword $(PROGRAMS))
+	$(call say,all) $(firstword $(PROGRAMS)) $< engine/flowrun.h $(WHOLE) >$@
+	@cp engine/flowrun.h $(@D)
+
+amalgamation: $(BUILD)/flowrun-all.c ## the C library as one file, build/flowrun-all.c and its header
+
+dist: amalgamation ## a tarball of what is committed, with the library as one file
+	git archive --prefix=flowrun-$(VERSION)/ HEAD \
+	  --add-file=$(BUILD)/flowrun-all.c | gzip -9n \
 	  >$(BUILD)/flowrun-$(VERSION).tar.gz
 
 clean: ## remove everything that was built

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -295,6 +296,28 @@ START_TEST(a_full_outbox_is_freed)
     for (uint64_t i = 0; i < 100; i++)
         ck_assert(send_frame(&engine, i, i % 10 ? 10000 : 20000));
     ck_assert(engine.first != NULL);
+    close_both();
+}
+END_TEST
+
+/* The bell which says that there is room stands before a descriptor, and is
+ * taken off the socket with it, while a large frame is read. */
+START_TEST(the_bell_for_room_is_taken_with_a_descriptor)
+{
+    uint64_t n = 0;
+    int bell;
+
+    open_both();
+    while (!engine.first)
+        ck_assert(send_frame(&engine, n++, 10000));
+    for (uint64_t i = 0; i + 1 < n; i++)
+        expect(&worker, i, 10000);
+    ck_assert(send_frame(&worker, 1, FRI_FRAME_MOST + 1));
+    expect(&engine, 1, FRI_FRAME_MOST + 1);
+    ck_assert_int_eq(ioctl(engine.socket, FIONREAD, &bell), 0);
+    ck_assert_int_eq(bell, 0);
+    expect(&worker, n - 1, 10000);
+    ck_assert(engine.first == NULL);
     close_both();
 }
 END_TEST
@@ -863,6 +886,7 @@ int main(void)
         nothing_is_there_at_first, every_length_both_ways,
         across_the_end_of_the_ring, as_the_model_says,
         the_outbox_keeps_the_order, a_full_outbox_is_freed,
+        the_bell_for_room_is_taken_with_a_descriptor,
         no_memory_for_the_outbox, a_thread_at_each_end,
         descriptors_come_in_order, descriptors_in_the_outbox,
         a_forged_header_is_as_the_true_one, each_flipped_bit_is_seen,

@@ -45,6 +45,19 @@ START_TEST(errors_say_what_they_were_told)
 }
 END_TEST
 
+START_TEST(a_result_is_the_errors)
+{
+    struct fri_error *e = fri_error_new(&memory, FRUN_EEXIT, "", NULL, NULL);
+
+    ck_assert_ptr_null(e->public.result);
+    fri_error_set_result(e, frun_value_int(1));
+    fri_error_set_result(e, frun_value_int(2));
+    ck_assert_int_eq(frun_value_as_int(e->public.result), 2);
+    fri_error_free(e);
+    ck_assert_int_eq(heap.blocks, 0);
+}
+END_TEST
+
 static void says(const char *given, const char *wanted)
 {
     struct fri_error *e = fri_error_new(NULL, FRUN_EINVAL, given, NULL, NULL);
@@ -267,6 +280,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         each_status_has_its_words,    errors_say_what_they_were_told,
+        a_result_is_the_errors,
         a_message_is_one_line,        long_texts_are_cut,
         a_long_format_is_kept,        a_chain_keeps_its_ends,
         messages_hold_their_handles,  an_error_frees_what_it_holds,

@@ -124,7 +124,10 @@ static void release(struct fri_lane *lane)
     w.holds--;
 }
 
-static const struct fri_lane_hooks hooks = { ready, idle, stop, hold, release };
+static const struct fri_lane_hooks hooks = {
+    .ready = ready, .idle = idle, .stop = stop, .hold = hold,
+    .release = release
+};
 
 /* ---- the model -------------------------------------------------------- */
 

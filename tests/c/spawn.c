@@ -6,6 +6,8 @@
  * that only a hang reaches.
  */
 #define _GNU_SOURCE
+#include "pools/order.h"
+#include "pools/proc.h"
 #include "pools/spawn.h"
 #include "unit.h"
 
@@ -18,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -441,6 +444,247 @@ START_TEST(signal_at_once)
 }
 END_TEST
 
+/* ---- commands ---------------------------------------------------------- */
+
+static const int none[] = { -1, -1, -1 };
+
+/* An order to run a line of shell, with so many bytes that nobody reads. */
+static void order(struct fri_buffer *b, const char *line, size_t more)
+{
+    frun_value *command = frun_value_map(), *argv = frun_value_list();
+    struct fri_proc_plan plan = { .command = command };
+    char *unread = malloc(more + 1);
+
+    memset(unread, 'x', more);
+    ck_assert_int_eq(frun_value_push(argv, frun_value_str(line,
+                                                          strlen(line))), 0);
+    ck_assert_int_eq(frun_value_push(argv, frun_value_str(unread, more)), 0);
+    ck_assert_int_eq(frun_value_put(command, "argv", argv), 0);
+    ck_assert_int_eq(frun_value_put(command, "shell", frun_value_bool(true)),
+                     0);
+    fri_buffer_init(b, &memory);
+    fri_order_write(b, &plan);
+    ck_assert(!b->failed);
+    frun_value_free(command);
+    free(unread);
+}
+
+static struct fri_spawn_event next_end(struct fri_spawner *s)
+{
+    struct fri_spawn_event event = next(s);
+
+    ck_assert_int_eq(event.kind, FRI_SPAWN_ENDED);
+    return event;
+}
+
+static void start_line(struct fri_spawner *s, uint64_t id, const char *line,
+                       size_t more, const int *streams)
+{
+    struct fri_buffer b;
+
+    order(&b, line, more);
+    ck_assert(fri_spawner_command(s, id, b.data, b.length, streams));
+    fri_buffer_free(&b);
+}
+
+START_TEST(commands)
+{
+    static const size_t more[] = { 0, 8000, 8192, 9000, 100000 };
+    struct fri_spawner *s = open_copied();
+    struct fri_spawn_event event;
+    char text[8] = "";
+    int ends[2];
+
+    for (size_t i = 0; i < COUNT(more); i++) {
+        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+        start_line(s, i + 1, "read x; echo $x; exit 7", more[i],
+                   (int[]) { ends[0], ends[1], -1 });
+        ck_assert_int_eq(write(ends[1], "abc\n", 4), 4);
+        event = next_end(s);
+        ck_assert_uint_eq(event.id, i + 1);
+        ck_assert_int_eq(WEXITSTATUS(event.status), 7);
+        ck_assert(event.seconds > 0 && event.cpu > 0 && event.memory > 0);
+        close(ends[1]);
+        ck_assert_int_eq(read(ends[0], text, sizeof text), 4);
+        ck_assert_int_eq(read(ends[0], text, sizeof text), 0);
+        close(ends[0]);
+    }
+    start_line(s, 9, "sleep 1000", 0, none);
+    ck_assert(fri_spawner_signal(s, 9, SIGTERM));
+    ck_assert_int_eq(next_end(s).status, SIGTERM);
+    start_line(s, 10, "sleep 1000", 0, none);
+    ck_assert(fri_spawner_signal(s, 10, SIGKILL));
+    event = next_end(s);
+    ck_assert_uint_eq(event.id, 10);
+    ck_assert_int_eq(event.status, SIGKILL);
+    no_children();
+    close_all(s);
+}
+END_TEST
+
+/* What the host had is not taken for the command's. */
+START_TEST(memory_of_the_host)
+{
+    enum { HELD = 100000000 };
+    char *block = malloc(HELD);
+    struct fri_spawner *s;
+    struct fri_spawn_event event;
+
+    memset(block, 1, HELD);
+    s = open_copied();
+    start_line(s, 1, "true", 0, none);
+    event = next_end(s);
+    ck_assert_int_lt(event.memory, HELD / 2);
+    start_line(s, 2, "head -c 200000000 /dev/zero | tail -c 150000000 | wc -c",
+               0, none);
+    event = next_end(s);
+    ck_assert_int_eq(event.status, 0);
+    ck_assert_int_gt(event.memory, 150000000);
+    close_all(s);
+    ck_assert_int_eq(block[HELD - 1], 1);
+    free(block);
+}
+END_TEST
+
+START_TEST(command_that_cannot_start)
+
+{
+    frun_value *command = frun_value_map(), *argv = frun_value_list();
+    struct fri_proc_plan plan = { .command = command };
+    struct fri_spawner *s = open_copied();
+    struct fri_spawn_event event;
+    struct fri_buffer b;
+
+    ck_assert_int_eq(frun_value_push(argv, frun_value_str("/nowhere", 8)), 0);
+    ck_assert_int_eq(frun_value_put(command, "argv", argv), 0);
+    fri_buffer_init(&b, &memory);
+    fri_order_write(&b, &plan);
+    ck_assert(fri_spawner_command(s, 1, b.data, b.length, none));
+    event = expect(s, FRI_SPAWN_FAILED, 1);
+    ck_assert_int_eq(event.error, ENOENT);
+    ck_assert_int_eq(event.step, FRI_STEP_PROGRAM);
+    fri_buffer_free(&b);
+    frun_value_free(command);
+    run_and_end(s, 2);
+    close_all(s);
+}
+END_TEST
+
+/* Orders wait in the outbox, with the descriptors that come along. */
+START_TEST(commands_nobody_reads)
+{
+    enum { N = 300 };
+    struct fri_spawner *s = open_copied();
+    int channel = start(s, N + 1), ends[2], ended = 0;
+    pid_t helper = (pid_t)ask(channel, 'h');
+    char text[N + 1];
+
+    expect(s, FRI_SPAWN_STARTED, N + 1);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    ck_assert_int_eq(kill(helper, SIGSTOP), 0);
+    for (uint64_t i = 1; i <= N; i++)
+        start_line(s, i, "printf x", i % 2 ? 4000 : 9000,
+                   (int[]) { -1, ends[1], -1 });
+    ck_assert_int_gt(heap.blocks, 1);
+    close(ends[1]);
+    ck_assert_int_eq(kill(helper, SIGCONT), 0);
+    while (ended < N) {
+        next_end(s);
+        ended++;
+    }
+    for (int n = 0; n < N;) {
+        ssize_t got = read(ends[0], text, sizeof text);
+
+        ck_assert_int_gt(got, 0);
+        n += (int)got;
+    }
+    close(ends[0]);
+    close(channel);
+    close_all(s);
+}
+END_TEST
+
+/* Whatever is cut off, or written over, the helper answers and lives. */
+START_TEST(garbage_of_an_order)
+{
+    struct fri_spawner *s = open_copied();
+    struct fri_buffer b;
+    uint64_t id = 1;
+
+    order(&b, "true", 0);
+    for (size_t n = 0; n < b.length; n++) {
+        ck_assert(fri_spawner_command(s, id, b.data, n, none));
+        ck_assert_int_eq(expect(s, FRI_SPAWN_FAILED, id++).error, EINVAL);
+    }
+    for (size_t i = 8; i < sizeof(struct fri_order_head); i++) {
+        uint8_t old = b.data[i];
+
+        b.data[i] = 0xff;
+        ck_assert(fri_spawner_command(s, id, b.data, b.length, none));
+        ck_assert_int_eq(expect(s, FRI_SPAWN_FAILED, id++).error, EINVAL);
+        b.data[i] = old;
+    }
+    fri_buffer_free(&b);
+    close_all(s);
+}
+END_TEST
+
+/* ---- the scratch directory --------------------------------------------- */
+
+static char scratch[64];
+
+static void make_scratch(void)
+{
+    char inside[96];
+
+    snprintf(scratch, sizeof scratch, "/tmp/flowrun-spawn-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(scratch));
+    snprintf(inside, sizeof inside, "%s/a", scratch);
+    ck_assert_int_eq(mkdir(inside, 0700), 0);
+    snprintf(inside, sizeof inside, "%s/a/b", scratch);
+    ck_assert_int_eq(symlink("/tmp", inside), 0);
+}
+
+static void until_no_scratch(void)
+{
+    for (int ms = 0; access(scratch, F_OK) == 0; ms++) {
+        ck_assert_msg(ms < HANG_MS, "%s is left", scratch);
+        poll(NULL, 0, 1);
+    }
+}
+
+START_TEST(scratch_goes_at_close)
+{
+    struct fri_spawner *s = open_copied();
+
+    make_scratch();
+    ck_assert(fri_spawner_scratch(s, "/nowhere/at/all"));
+    ck_assert(fri_spawner_scratch(s, scratch));
+    close_all(s);
+    ck_assert_int_ne(access(scratch, F_OK), 0);
+    ck_assert_int_eq(access("/tmp", F_OK), 0);
+}
+END_TEST
+
+START_TEST(scratch_goes_with_host)
+{
+    pid_t host;
+    int status;
+
+    make_scratch();
+    host = fork();
+    if (host == 0) {
+        struct fri_spawner *s = open_copied();
+
+        fri_spawner_scratch(s, scratch);
+        kill(getpid(), SIGKILL);
+    }
+    ck_assert_int_eq(waitpid(host, &status, 0), host);
+    ck_assert(WIFSIGNALED(status));
+    until_no_scratch();
+}
+END_TEST
+
 /* ---- groups and those who leave them ----------------------------------- */
 
 START_TEST(signal_reaches_group)
@@ -555,6 +799,21 @@ START_TEST(another_helper)
         no_children();
     }
     close_all(s);
+}
+END_TEST
+
+START_TEST(scratch_of_another_helper)
+{
+    int error;
+    struct fri_spawner *s = open_with(self, 0, &error);
+
+    make_scratch();
+    ck_assert(fri_spawner_scratch(s, scratch));
+    lose(s);
+    ck_assert(fri_spawner_reopen(s, &error));
+    ck_assert_int_eq(access(scratch, F_OK), 0);
+    close_all(s);
+    ck_assert_int_ne(access(scratch, F_OK), 0);
 }
 END_TEST
 
@@ -872,7 +1131,10 @@ int main(int argc, char **argv)
 {
     const TTest *const tests[] = {
         exit_status_and_signal, clean_worker, two_hundred, nobody_reads,
-        stop_is_no_end, signal_at_once, signal_reaches_group, end_kills_group,
+        stop_is_no_end, signal_at_once, commands, memory_of_the_host, command_that_cannot_start,
+        commands_nobody_reads, garbage_of_an_order, scratch_goes_at_close,
+        scratch_goes_with_host, scratch_of_another_helper,
+        signal_reaches_group, end_kills_group,
         daemon_goes_at_close, close_kills_workers, helper_killed,
         another_helper, host_killed, host_killed_at_once,
         copy_of_host_lives_on, close_in_copy, plain_host,

@@ -17,8 +17,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-static inline int unit_run(const char *name, const TTest *const *tests,
-                           size_t n)
+/* Each test between set_up and tear_down, if there are any. */
+static inline int unit_run_in(const char *name, const TTest *const *tests,
+                              size_t n, SFun set_up, SFun tear_down)
 {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
@@ -26,12 +27,19 @@ static inline int unit_run(const char *name, const TTest *const *tests,
     int failed;
 
     suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
     for (size_t i = 0; i < n; i++)
         tcase_add_test(tcase, tests[i]);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed > 0;
+}
+
+static inline int unit_run(const char *name, const TTest *const *tests,
+                           size_t n)
+{
+    return unit_run_in(name, tests, n, NULL, NULL);
 }
 
 /* A fri_memory that counts: user is a struct unit_heap. */

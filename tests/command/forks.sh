@@ -2,6 +2,7 @@
 # forks.sh: how a run with worker processes ends, is stopped, goes on; nothing
 # is ever left of it.
 . "$(dirname "$0")/common"
+. "$root/tests/command/drive"
 
 # What every script begins with: began(name) leaves a file, pass() waits until
 # the fifo `gate` is opened, pid() and parent() are of this process.
@@ -27,69 +28,6 @@ script() {
    { echo 'local flow, kit = require "flowrun", require "steps"'; cat; } >"${1:-s}.lua"
 }
 
-# drive.pl WORDS -- PROGRAM...: runs it in a group of its own, as a shell does;
-# each word is a step. Says how it ended.
-cat >drive.pl <<'END'
-use Fcntl;
-sub nap { select undef, undef, undef, $_[0] }
-my ($gate, @steps);
-while (($_ = shift) ne '--') { push @steps, $_ }
-my $pid = fork();
-if (!$pid) { setpgrp(0, 0); exec @ARGV; exit 99 }
-$SIG{ALRM} = sub { kill 'KILL', $pid; print "hangs\n"; exit 1 };
-alarm 30;
-sub till { for (1 .. 2000) { return if $_[0]->(); nap(0.01) } print "never: $step\n" }
-sub state { open my $f, '<', "/proc/$_[0]/stat" or return '';
-            <$f> =~ /\) (\S) (\d+)/; return $1 }
-sub workers {
-   my @w;
-   for (glob '/proc/[0-9]*') {
-      next unless (readlink("$_/cwd") || '') eq $ENV{PWD};
-      open my $f, '<', "$_/comm" or next;
-      push @w, m{(\d+)$} if <$f> =~ /^flowrun-worker/;
-   }
-   return @w;
-}
-for (@steps) {
-   our $step = $_;
-   if (/^began=(\d+)/) { my $n = $1; till(sub { @{[glob 'began.*']} >= $n }) }
-   elsif (/^said=(.*)/) { my $t = $1; till(sub { open my $f, '<', 'err'; grep { /$t/ } <$f> }) }
-   elsif (/^gate/) { sysopen $gate, 'gate', O_RDWR } # for all, from now on
-   elsif (/^sleep=(.*)/) { nap($1) }
-   elsif (/^state=(.*)/) { my $want = $1; till(sub { state($pid) =~ /[$want]/ }) }
-   elsif (/^workers=(\d):(.)/) { my ($n, $want) = ($1, $2);
-      till(sub { $n == grep { state($_) eq $want } workers() }) }
-   else { kill $_, $pid }
-}
-waitpid $pid, 0;
-printf "by %d, status %d\n", $? & 127, $? >> 8;
-END
-
-# Nothing of the run is there 2 s later; its directory says that it is ours.
-# gone NOW: at once.
-ours() {
-   for p in /proc/[0-9]*; do
-      [ "$(readlink "$p/cwd" 2>/dev/null)" = "$work" ] || continue
-      case $(cat "$p/comm" 2>/dev/null) in flowrun*|sleep|lua5.4|luajit) ;; *) continue ;; esac
-      grep -q '^State:.[ZX]' "$p/status" 2>/dev/null || echo "${p#/proc/}"
-   done
-}
-gone() {
-   checks=$((checks + 1))
-   tries=0
-   while [ -n "$(ours)" ] && [ $tries -lt "${1:-100}" ]; do
-      tries=$((tries + 1))
-      sleep 0.02
-   done
-   left=$(ours)
-   [ -z "$left" ] || { fault "left: $left"; kill -9 $left; }
-}
-drive() {
-   rm -f began.*
-   run perl drive.pl "$@"
-   cat err >>out
-}
-mkfifo gate
 
 # ---- signals -----------------------------------------------------------
 

@@ -113,6 +113,32 @@ print "all refused"
 END
 run "$flowrun" wrong.lua;                 is 0; out 'all refused'
 
+# Completion, from the table that the help is from.
+for shell in bash zsh fish; do
+   run "$flowrun" --completion $shell;    is 0; quiet
+   cp out complete.$shell
+   for option in $("$flowrun" --help | grep -oE -e '^ .*--[a-z-]+' | grep -oE '[a-z-]+$' | sed 's/^--//'); do
+      out_has "$option"
+   done
+done
+run "$flowrun" --completion tcsh;         is 2; out ''; err_has 'bash, zsh or fish'
+completes() {
+   label="completes $*"; wanted_reply=$1; shift
+   bash -c '. ./complete.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _flowrun
+      echo "${COMPREPLY[*]}"' - "$@" >out 2>err
+   quiet; out "$wanted_reply"
+}
+if command -v bash >/dev/null; then
+   completes --progress flowrun --prog
+   completes json flowrun --progress j
+   completes 'threads' flowrun -j 4 --pool th
+   completes script.lua flowrun script.l
+   completes script.lua flowrun --seed 3 script.lua --deck script.l
+   completes always flowrun --color = al
+fi
+if command -v zsh >/dev/null; then run zsh -n complete.zsh; is 0; fi
+if command -v fish >/dev/null; then run fish -n complete.fish; is 0; fi
+
 # One CPU, one worker.
 if taskset -c 0 true 2>/dev/null; then
    write cpus.lua <<'END'

@@ -1,7 +1,8 @@
 #!/bin/sh
 # readme.sh: every program of README.md and docs/ is run, and prints what the
-# page says; every workflow is run, and prints what is written below; every
-# option of the command is in its page and in its manual.
+# page says; every workflow is run, and prints what is written below (those that
+# need a solver: solver.sh); every option of the command is in its page and in
+# its manual.
 #
 #    FLOWRUN=build/flowrun tests/command/readme.sh
 #
@@ -27,11 +28,11 @@ mkdir "$work/bin"
 ln -s "$flowrun" "$work/bin/flowrun"
 cat >"$work/bin/pkg-config" <<END
 #!/bin/sh
-echo "-I'$root/engine' '${flowrun%/*}/libflowrun.a' -lpthread -lm"
+echo "-I'$root/engine' '${flowrun%/*}/libflowrun.a' -lsqlite3 -lpthread -lm"
 END
 cat >"$work/bin/cc" <<END
 #!/bin/sh
-eval exec $(command -v ${CC:-gcc}) ${CFLAGS:-} "\$@"
+eval exec $(command -v ${CC:-gcc} | tr "\n" " ") ${CFLAGS:-} "\$@"
 END
 chmod +x "$work/bin/pkg-config" "$work/bin/cc"
 PATH=$work/bin:$PATH
@@ -160,7 +161,7 @@ untie() {
 workflow() {
    name=$1; shift
    cat >"$work/workflow"
-   timeout 120 "$flowrun" "$root/workflows/$name" "$@" >"$work/raw" 2>&1 ||
+   timeout 120 "$flowrun" -q "$root/workflows/$name" "$@" >"$work/raw" 2>&1 ||
       fail "$name: status $?"
    untie "$work/raw" >"$work/out"
    same "$work/workflow" "$work/out" "$name"
@@ -177,7 +178,7 @@ done
 
 for file in "$root"/workflows/*.lua; do
    lines=$(wc -l <"$file")
-   [ "$lines" -le 48 ] || fail "${file##*/}: $lines lines"
+   [ "$lines" -le 64 ] || fail "${file##*/}: $lines lines"
 done
 
 workflow crash_grid.lua <<'END'
@@ -251,6 +252,12 @@ case   5  x   5  y 5  z    50   0.020 s
 case   6  x   6  y 6  z    72   0.020 s
 ...
 total: 0.080 s in parallel, 0.240 s in series
+END
+
+workflow resume.lua --cases 3 --journal "$work/again.journal" <<'END'
+load   10 kN       30.00 mm
+load   20 kN      200.00 mm
+load   30 kN      578.57 mm
 END
 
 workflow sum.lua --n 10000000 <<'END'

@@ -58,6 +58,18 @@ local flow = require "flowrun"
 flow.async(function() flow.sleep(1000) end):result()
 print "not reached"
 END
+# Whatever they wait for, each other too; the sanitizer finds what is left.
+late <<'END'
+local flow = require "flowrun"
+local queue, pool = flow.queue(), flow.threads(1)
+local a = flow.async(function() queue:pop() end)
+local b = flow.async(function() return a:result() end)
+flow.async(function() return b:result() end)
+flow.async(function() flow.exec{ "sleep", "1000" } end)
+pool:with{ after = a }:submit(print)
+pool:submit(function() flow.sleep(1000) end):result()
+print "not reached"
+END
 late <<'END'
 local flow = require "flowrun"
 local pool = flow.threads(1)
@@ -95,5 +107,15 @@ write fails.lua <<'END'
 error("before the deadline")
 END
 run "$flowrun" --timeout 50 fails.lua;    is 1
+
+# An error ends a run in which functions wait.
+write waits.lua <<'END'
+local flow = require "flowrun"
+for i = 1, 10 do flow.async(function() flow.sleep(1000) end) end
+flow.sleep(0.01)
+error("while they wait")
+END
+run "$flowrun" waits.lua;                 is 1; err_has 'while they wait'
+err_lacks 'leak'
 
 finish

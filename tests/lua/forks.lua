@@ -713,13 +713,6 @@ end)
 
 -- Leaks -----------------------------------------------------------------------
 
-local function descriptors()
-   local p = io.popen("ls /proc/" .. pid() .. "/fd | wc -l")
-   local n = tonumber(p:read("*a"))
-   p:close()
-   return n
-end
-
 local function resident()
    local file = assert(io.open("/proc/self/statm"))
    local pages = tonumber(file:read("*l"):match("^%d+ (%d+)"))
@@ -749,7 +742,7 @@ t.test("descriptors after a thousand pools and ten thousand tasks", function()
    local pool = flow.forks(2)
    pool:map(echo, { 1, 2, 3 })
    pool:close()
-   local before = descriptors()
+   local before = kit.descriptors()
    for i = 1, 1000 do
       local other = flow.forks(1)
       if i % 10 == 0 then t.equal(other:submit(echo, i):result(), i) end
@@ -760,7 +753,7 @@ t.test("descriptors after a thousand pools and ten thousand tasks", function()
    for i = 1, 10000 do list[i] = i end
    t.equal(#flow.gather(pool:scatter(echo, list)), 10000)
    pool:close()
-   t.equal(descriptors(), before)
+   t.equal(kit.descriptors(), before)
 end)
 
 on("descriptors after deaths and large values", 2, function(pool)
@@ -778,7 +771,7 @@ on("descriptors after deaths and large values", 2, function(pool)
    local function settled()
       local path, n = os.tmpname(), pool:stats().workers
       local release = kit.hold(pool, 2)
-      local count = descriptors()
+      local count = kit.descriptors()
       release()
       pool:drain()
       os.remove(path)

@@ -651,7 +651,9 @@ if jit then
          local ffi = require "ffi"
          ffi.cdef [[ int close(int); long write(int, const void *, size_t);
             int fork(void); int setsid(void); unsigned sleep(unsigned);
-            int dup2(int, int); int getpid(void); ]]
+            int dup2(int, int); int getpid(void); int pipe(int *);
+            void _exit(int);
+            int socketpair(int, int, int, int *); ]]
          return assert(loadstring("local ffi = require 'ffi' local C = ffi.C "
             .. text))()
       end
@@ -668,6 +670,18 @@ if jit then
          .. "return 1",
       ["puts others in their place"] = "for i = 3, 63 do C.dup2(2, i) end "
          .. "return 1",
+      -- Where no bell comes, and no end is seen.
+      ["puts a pipe in their place"] = "local p = ffi.new('int[2]') "
+         .. "C.pipe(p) for i = 3, 63 do "
+         .. "if i ~= p[1] then C.dup2(p[0], i) end end return 1",
+      ["puts a socket in their place"] = "local p = ffi.new('int[2]') "
+         .. "C.socketpair(1, 1, 0, p) for i = 3, 63 do "
+         .. "if i ~= p[1] then C.dup2(p[0], i) end end return 1",
+      ["has a pipe there, and a child with the socket"] =
+         "local p = ffi.new('int[2]') C.pipe(p) "
+         .. "if C.fork() == 0 then C.sleep(600) C._exit(0) end "
+         .. "for i = 3, 63 do "
+         .. "if i ~= p[1] then C.dup2(p[0], i) end end return 1",
       ["closes them and hands out"] = "for i = 3, 63 do C.close(i) end "
          .. "return require('flowrun').pool():submit("
          .. "function() return 1 end):result()",

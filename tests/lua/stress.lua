@@ -14,18 +14,6 @@ local function status(name)
    return tonumber(t.read("/proc/self/status"):match(name .. ":%s*(%d+)"))
 end
 
--- The open descriptors of this process: the least of some counts, as popen
--- itself may have one more open for a moment.
-local function descriptors()
-   local least = 1 / 0
-   for _ = 1, 5 do
-      local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
-      least = math.min(least, tonumber(pipe:read("*a")))
-      pipe:close()
-   end
-   return least
-end
-
 -- Its child processes.
 local function children()
    local _, n = t.read("/proc/thread-self/children"):gsub("%d+", "")
@@ -34,13 +22,14 @@ end
 
 -- What is open is soon as it was.
 local function as_before(threads, fds)
-   local late = flow.now() + 10
-   while status("Threads") > threads and flow.now() < late do
+   local late = flow.now() + 20
+   while (status("Threads") > threads or kit.descriptors() > fds)
+      and flow.now() < late do
       collectgarbage()
       flow.sleep(0.005)
    end
    t.equal(status("Threads"), threads, "threads")
-   t.equal(descriptors(), fds, "descriptors")
+   t.equal(kit.descriptors(), fds, "descriptors")
 end
 
 on("100,000 tasks by submit and gather", 2, function(pool)
@@ -163,7 +152,8 @@ for _, kind in ipairs(kit.kinds) do
       flow[kind](2):close()
       collectgarbage()
       flow.sleep(0.01)
-      local threads, fds, before = status("Threads"), descriptors(), children()
+      local threads, fds = status("Threads"), kit.descriptors()
+      local before = children()
       for i = 1, 1000 do
          local pool = flow[kind](1 + i % 3)
          if i % 2 == 0 then t.equal(pool:submit(increment, i):result(),
@@ -179,7 +169,7 @@ for _, kind in ipairs(kit.kinds) do
       flow[kind](2):close()
       collectgarbage()
       flow.sleep(0.01)
-      local threads, fds = status("Threads"), descriptors()
+      local threads, fds = status("Threads"), kit.descriptors()
       for i = 1, 200 do
          local pool = flow[kind](2)
          if i % 2 == 0 then t.equal(pool:submit(increment, i):result(),

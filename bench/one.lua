@@ -1,0 +1,1 @@
+require("flowrun").commands(1):submit{ "true" }:result()
