@@ -33,7 +33,7 @@ pkg = $(shell $(PKG_CONFIG) $1 2>/dev/null)
 library = $(or $(wildcard $(call pkg,--variable=libdir $1)/$2),$(call pkg,--libs $1))
 
 # Sources ---------------------------------------------------------------------
-CORE    := $(wildcard $(addsuffix /*.c,$(addprefix engine/,base data core pools api report)))
+CORE    := $(wildcard $(addsuffix /*.c,$(addprefix engine/,base data core pools pools/* api report)))
 SCRIPT  := $(wildcard engine/script/*.c)
 COMMAND := $(wildcard engine/command/*.c)
 HALF    := $(filter-out %.d.lua,$(wildcard lua/*.lua))

@@ -4,7 +4,7 @@
  * their output to a path, or captured.  In turns in the same process.
  */
 #define _GNU_SOURCE
-#include "pools/proc.h"
+#include "pools/commands/proc.h"
 #include "kit.h"
 
 #include <errno.h>

@@ -380,8 +380,8 @@ FRUN_CHECKED frun_status frun_wait(frun_future *const *futures, size_t n,
 
 /* ---- scripts (in libflowrun-lua5.4 and libflowrun-luajit) -------------- */
 
-/* Runs a Lua file as the main program of a script, as `flowrun path words` does,
- * with this engine: flow.native gives it what the host has registered.  Blocks
+/* Runs a Lua file as the main program of a script, as `flowrun path words`
+ * does, with this engine: flow.native gives it what the host has registered.  Blocks
  * until it has ended and all pools are idle.  argv: its `argc` words.  *exit:
  * what would be the exit status.  OK also when it failed; ENOMEM, EINVAL when
  * it could not be begun.  Errors of the script are written to the engine's

@@ -1,11 +1,11 @@
 /*
  * command.c - frun_pool_command: from a host's struct to the normal form, the
- * map that pools/command.h describes.
+ * map that pools/commands/command.h describes.
  */
 #include "api/api.h"
 
 #include "data/value.h"
-#include "pools/command.h"
+#include "pools/commands/command.h"
 
 static bool put(frun_value *map, const char *key, frun_value *item)
 {

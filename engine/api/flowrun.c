@@ -5,8 +5,8 @@
 #define _GNU_SOURCE
 #include "api/api.h"
 
-#include "pools/home.h"
-#include "pools/spawn.h"
+#include "pools/forks/home.h"
+#include "pools/spawn/spawn.h"
 #include "core/journal.h"
 #include "core/sharing.h"
 

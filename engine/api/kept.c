@@ -3,14 +3,14 @@
  *
  * A function in C has no text that could be compared, so the policy's version
  * stands for it, with the name under which it is registered, if it is.  What
- * it is given is the rest of the key.  Commands need none: pools/keeping.h.
+ * it is given is the rest of the key.  Commands need none: see keeping.h.
  */
 #include "api/api.h"
 
 #include "base/hash.h"
 #include "core/resume.h"
 #include "data/value.h"
-#include "pools/keeping.h"
+#include "pools/commands/keeping.h"
 
 static const char *native_name(const frun_engine *e, frun_function *fn)
 {

@@ -11,7 +11,7 @@
 #include "command/stop.h"
 #include "command/watch.h"
 
-#include "pools/spawn.h"
+#include "pools/spawn/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -209,8 +209,8 @@ static frun_status read_parts(struct fri_why *w, int64_t code,
     struct fri_cell id = fri_cell_int(code);
 
     fri_buffer_byte(parts, '\0');
-    return fri_glance_query(w->view, "SELECT parts FROM code WHERE id=?", &id, 1,
-                          see_parts, parts, w->wrong);
+    return fri_glance_query(w->view, "SELECT parts FROM code WHERE id=?", &id,
+                            1, see_parts, parts, w->wrong);
 }
 
 static frun_status compare_codes(struct again *a, int64_t before)

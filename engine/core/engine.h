@@ -66,7 +66,7 @@ struct fri_pools_ops {
     void (*end)(frun_engine *e);
 };
 
-/* In a worker process: the way to the engine's process (pools/home.h). */
+/* In a worker process: the way to the engine's process (pools/forks/home.h). */
 struct fri_home;
 
 struct fri_due {
@@ -140,7 +140,7 @@ struct frun_engine {
     struct fri_spec *shared_spec; /* ... once there are any */
     const struct fri_remote_ops *remote; /* a worker process; else NULL */
 
-    /* commands: pools/exec.c */
+    /* commands: pools/commands/exec.c */
     struct fri_exec *execs;           /* all that have not ended */
     struct fri_exec *put_off_execs;   /* for which there was no descriptor */
     struct fri_timer execs_timer;     /* when those are tried again */

@@ -5,7 +5,8 @@
  *
  * size and time of change as they were; a file that was not there has size -1.
  * A path that is not absolute is one of the directory in which the process that
- * looks runs, since a task that runs there would take that file.  In the path a backslash and a newline are \\ and \n.
+ * looks runs, since a task that runs there would take that file.  In the path
+ * a backslash and a newline are \\ and \n.
  */
 #ifndef FRUN_NO_JOURNAL
 #define _GNU_SOURCE

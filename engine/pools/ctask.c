@@ -10,7 +10,8 @@ static struct fri_error *failure(struct frun_task *task, frun_status status)
 
     if (fri_status_kind(status) == NULL)
         status = FRUN_ERROR;
-    return fri_error_new(task->memory, status, own ? task->message : NULL, NULL, NULL);
+    return fri_error_new(task->memory, status, own ? task->message : NULL,
+                         NULL, NULL);
 }
 
 frun_status fri_ctask_call(struct frun_task *task, frun_function *fn,

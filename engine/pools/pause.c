@@ -12,8 +12,8 @@
  *     nothing but short.
  */
 #define _GNU_SOURCE
-#include "pools/forks.h"
-#include "pools/proc.h"
+#include "pools/forks/forks.h"
+#include "pools/commands/proc.h"
 
 #include <signal.h>
 

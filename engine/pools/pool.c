@@ -7,8 +7,8 @@
  * and it is closed or held by nobody; then its workers leave, and whoever
  * comes first, its closer or the service thread, frees them.
  */
-#include "pools/exec.h"
-#include "pools/threads.h"
+#include "pools/commands/exec.h"
+#include "pools/threads/threads.h"
 
 #include <stdio.h>
 

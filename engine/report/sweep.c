@@ -183,7 +183,8 @@ uint32_t fri_sweep_fullest(const struct fri_sweep *w,
         if (in_use(w, need[i].limit) + need[i].seats >
             capacity(w, need[i].limit))
             full = 1;
-        if (full > *share || (full >= *share && fullest >= w->spans->limit_count)) {
+        if (full > *share
+            || (full >= *share && fullest >= w->spans->limit_count)) {
             fullest = need[i].limit;
             *share = full;
         }

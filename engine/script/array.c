@@ -6,7 +6,7 @@
  */
 #include "script/shared.h"
 
-#include "pools/home.h"
+#include "pools/forks/home.h"
 #include "script/int64.h"
 #include "script/number.h"
 

@@ -9,7 +9,7 @@
 #include "script/async.h"
 
 #include "base/hash.h"
-#include "pools/exec.h"
+#include "pools/commands/exec.h"
 #include "script/shared.h"
 #include "script/view.h"
 

@@ -9,7 +9,7 @@
  */
 #include "script/view.h"
 
-#include "pools/home.h"
+#include "pools/forks/home.h"
 #include "script/async.h"
 #include "script/job.h"
 #include "script/shared.h"

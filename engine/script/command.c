@@ -10,10 +10,10 @@
  *  3. A task keeps its worker while it runs a command that is not its own: no
  *     more commands run at once than the pool has workers.
  */
-#include "pools/command.h"
-#include "pools/exec.h"
-#include "pools/keeping.h"
-#include "pools/scratch.h"
+#include "pools/commands/command.h"
+#include "pools/commands/exec.h"
+#include "pools/commands/keeping.h"
+#include "pools/commands/scratch.h"
 #include "script/job.h"
 #include "script/number.h"
 #include "script/shared.h"

@@ -5,7 +5,7 @@
 #include "script/async.h"
 #include "script/view.h"
 
-#include "pools/home.h"
+#include "pools/forks/home.h"
 
 #include <string.h>
 

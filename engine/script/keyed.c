@@ -8,8 +8,8 @@
 #include "script/view.h"
 
 #include "base/hash.h"
-#include "pools/home.h"
-#include "pools/keeping.h"
+#include "pools/forks/home.h"
+#include "pools/commands/keeping.h"
 
 #include <string.h>
 

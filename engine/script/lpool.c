@@ -6,7 +6,7 @@
  */
 #include "script/view.h"
 
-#include "pools/home.h"
+#include "pools/forks/home.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "script/program.h"
 
-#include "pools/home.h"
-#include "pools/spawn.h"
+#include "pools/forks/home.h"
+#include "pools/spawn/spawn.h"
 
 #include "script/stdio.h"
 #include "script/text.h"

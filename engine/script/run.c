@@ -15,7 +15,7 @@
 #include "script/shared.h"
 #include "script/view.h"
 
-#include "pools/spawn.h"
+#include "pools/spawn/spawn.h"
 
 #include <dlfcn.h>
 #include <stdarg.h>

@@ -5,8 +5,8 @@
 
 #include "base/hash.h"
 #include "core/halt.h"
-#include "pools/home.h"
-#include "pools/spawn.h"
+#include "pools/forks/home.h"
+#include "pools/spawn/spawn.h"
 #include "script/async.h"
 #include "script/files.h"
 #include "script/int64.h"
@@ -233,7 +233,8 @@ static int core_args_core(lua_State *L)
     for (int i = 0; i < o->argc; i++) {
         lua_pushstring(L, o->argv[i]);
         lua_rawseti(L, -2, i + 1);
-        if (strcmp(o->argv[i], "--help") == 0 || strcmp(o->argv[i], "-h") == 0) {
+        if (strcmp(o->argv[i], "--help") == 0
+            || strcmp(o->argv[i], "-h") == 0) {
             lua_pushboolean(L, 1);
             lua_setfield(L, -3, "help");
         }
@@ -327,7 +328,8 @@ static void keep_sort(lua_State *L, struct fri_script *s)
 static void build(lua_State *L, struct fri_script *s)
 {
     static const char *const names[]
-        = { "threads", "forks", "commands", "pool", "async", "now", "limit", "seat",
+        = { "threads", "forks", "commands", "pool", "async", "now", "limit",
+            "seat",
             "attempt", "cancelled", "queue", "dict", "lock", "share", "array",
             NULL };
 

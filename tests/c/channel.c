@@ -3,7 +3,7 @@
  * both ends in this process.
  */
 #define _GNU_SOURCE
-#include "pools/channel.h"
+#include "pools/forks/channel.h"
 #include "base/hash.h"
 #include "unit.h"
 

@@ -1,9 +1,9 @@
 /* command.c - commands as values: their form, their files, what they left. */
 #define _GNU_SOURCE
-#include "pools/command.h"
+#include "pools/commands/command.h"
 
-#include "pools/inside.h"
-#include "pools/scratch.h"
+#include "pools/commands/inside.h"
+#include "pools/commands/scratch.h"
 #include "unit.h"
 
 #include <dirent.h>

@@ -5,7 +5,7 @@
 #define _GNU_SOURCE
 #include "kit.h"
 
-#include "pools/spawn.h"
+#include "pools/spawn/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

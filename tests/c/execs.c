@@ -7,9 +7,9 @@
 #include "kit.h"
 
 #include "core/halt.h"
-#include "pools/commands.h"
+#include "pools/commands/commands.h"
 #include "pools/ctask.h"
-#include "pools/home.h"
+#include "pools/forks/home.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -2,9 +2,9 @@
  * proc.c - tests of the processes of commands, through an engine.
  */
 #define _GNU_SOURCE
-#include "pools/proc.h"
-#include "pools/capture.h"
-#include "pools/spawn.h"
+#include "pools/commands/proc.h"
+#include "pools/commands/capture.h"
+#include "pools/spawn/spawn.h"
 #include "kit.h"
 
 #include <errno.h>

@@ -6,9 +6,9 @@
  * that only a hang reaches.
  */
 #define _GNU_SOURCE
-#include "pools/order.h"
-#include "pools/proc.h"
-#include "pools/spawn.h"
+#include "pools/spawn/order.h"
+#include "pools/commands/proc.h"
+#include "pools/spawn/spawn.h"
 #include "unit.h"
 
 #include <dirent.h>
@@ -1131,7 +1131,8 @@ int main(int argc, char **argv)
 {
     const TTest *const tests[] = {
         exit_status_and_signal, clean_worker, two_hundred, nobody_reads,
-        stop_is_no_end, signal_at_once, commands, memory_of_the_host, command_that_cannot_start,
+        stop_is_no_end, signal_at_once, commands, memory_of_the_host,
+        command_that_cannot_start,
         commands_nobody_reads, garbage_of_an_order, scratch_goes_at_close,
         scratch_goes_with_host, scratch_of_another_helper,
         signal_reaches_group, end_kills_group,
