@@ -347,7 +347,7 @@ static void tell_text(struct fri_why *w, const char *title,
         line = memchr(at, '\n', (size_t)(end - at));
         line = line ? line : end;
         fri_buffer_text(w->out, "    ");
-        fri_escape(w->out, at, (size_t)(line - at), 2000, false);
+        fri_escape(w->out, at, (size_t)(line - at), 2000, true);
         fri_buffer_byte(w->out, '\n');
     }
 }
