@@ -1,13 +1,14 @@
 #!/usr/bin/env flowrun
 -- solver_grid.lua: crash type x simulation complexity x mesh complexity, each
--- case a run of CalculiX in a directory of its own, two licences at once.
+-- case a run of CalculiX in a directory of its own, two licences at once. The long
+-- cases come first: one that begins last is what a whole run waits for.
 local flow = require("flowrun")
 
 local opt = flow.args {
    solver   = { "ccx", "the solver; Debian has it in calculix-ccx" },
    types    = { "front side rear", "crash types" },
-   sims     = { "10 20 50", "simulation complexities: tens of microseconds" },
-   meshes   = { "8 12 16", "mesh complexities: elements along, multiples of 4" },
+   sims     = { "50 20 10", "simulation complexities: tens of microseconds" },
+   meshes   = { "16 12 8", "mesh complexities: elements along, multiples of 4" },
    licences = { 2, "solvers at once" },
    workers  = { 4, "cases in hand; those without a licence wait" },
    timeout  = { 300, "seconds an attempt may take" },
