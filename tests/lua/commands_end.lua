@@ -5,25 +5,7 @@ local flow = require "flowrun"
 local t = require "t"
 local kit = require "kit"
 
-local function on(name, workers, body)
-   t.test(name, function()
-      local dir, remove = t.directory()
-      local pool = flow.commands(workers)
-      local ok, err = pcall(body, pool, dir)
-      if not ok then pool:cancel() end
-      pool:close()
-      remove()
-      if not ok then error(err, 0) end
-   end)
-end
-
-local function sh(line) return { "sh", "-c", line } end
-
-local function exists(path)
-   local f = io.open(path)
-   if f then f:close() end
-   return f ~= nil
-end
+local on, sh, exists = kit.commands, kit.sh, t.exists
 
 -- Waits until the condition holds.
 local function until_so(condition, what)

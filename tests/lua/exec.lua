@@ -25,11 +25,7 @@ local function line_of(path)
    end
 end
 
-local function exists(path)
-   local f = io.open(path)
-   if f then f:close() end
-   return f ~= nil
-end
+local exists = t.exists
 
 -- In the main program ---------------------------------------------------------
 

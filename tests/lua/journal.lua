@@ -4,38 +4,7 @@
 -- run again by the program itself, over threads and over forks.
 
 local t = require "t"
-
-local flowrun = os.getenv("FLOWRUN") or "build/flowrun"
-if not flowrun:find("^/") then
-   local here = io.popen("pwd")
-   flowrun = here:read("*l") .. "/" .. flowrun
-   here:close()
-end
-
-local function quote(word)
-   return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
-local function read(path)
-   local file = io.open(path, "rb")
-   if not file then return "" end
-   local text = file:read("*a")
-   file:close()
-   return text
-end
-
-local function write(path, text)
-   local file = assert(io.open(path, "wb"))
-   file:write(text)
-   file:close()
-end
-
-local function temporary()
-   local path = os.tmpname()
-   os.remove(path)
-   assert(os.execute("mkdir " .. quote(path)))
-   return path
-end
+local kit = require "kit"
 
 -- What every script begins with: `ran(x)` notes that a task ran.
 local prelude = [[
@@ -50,33 +19,21 @@ end
 
 local dir, kind -- of the test that runs
 
--- Runs the script in the test's directory; what it printed, what ran (sorted,
--- joined by spaces) and the line about the journal.
 local function run(script, options)
-   write(dir .. "/script.lua", prelude .. script)
-   os.remove(dir .. "/ran")
-   local command = ("cd %s && timeout 60 %s --pool %s -j 2 --journal j %s "
-      .. "script.lua >out 2>err </dev/null; echo $? >status"):format(
-      quote(dir), quote(flowrun), kind, options or "")
-   os.execute(command)
-   local list = {}
-   for line in read(dir .. "/ran"):gmatch("[^\n]+") do
-      list[#list + 1] = line
-   end
-   table.sort(list)
-   return { out = (read(dir .. "/out"):gsub("\n$", "")),
-            err = read(dir .. "/err"),
-            line = read(dir .. "/err"):match("^[^\n]*"),
-            ran = table.concat(list, " "),
-            status = tonumber(read(dir .. "/status")) }
+   local got = kit.resume(dir, prelude .. script,
+      ("--pool %s -j 2 %s"):format(kind, options or ""))
+   got.out = got.out:gsub("\n$", "")
+   return got
 end
 
 local function on(name, body)
    for _, k in ipairs { "threads", "forks" } do
       t.test(k .. ": " .. name, function()
-         dir, kind = temporary(), k
+         local remove
+         dir, remove = t.directory()
+         kind = k
          local ok, err = pcall(body)
-         os.execute("rm -rf " .. quote(dir))
+         remove()
          if not ok then error(err, 0) end
       end)
    end
@@ -172,7 +129,7 @@ on("what failed runs again, and only that", function()
    t.equal(second.ran, "2")
    t.equal(second.out, "true\tfalse\ttrue")
    t.equal(second.line, "2 from journal, 0 new, 1 again (failed)")
-   write(dir .. "/good", "")
+   t.write(dir .. "/good", "")
    t.equal(run(script).out, "true\ttrue\ttrue")
    t.equal(run(script).ran, "")
 end)
@@ -396,13 +353,13 @@ on("modules", function()
       local mesh = require "mesh"
       print(flow.pool():submit(function(x) ran(x) return mesh.size(x) end, 1):result())
    ]]
-   write(dir .. "/mesh.lua", "local tool = require 'tool'\nreturn { size = function(x) return tool(x) end }")
-   write(dir .. "/tool.lua", "return function(x) return x end")
+   t.write(dir .. "/mesh.lua", "local tool = require 'tool'\nreturn { size = function(x) return tool(x) end }")
+   t.write(dir .. "/tool.lua", "return function(x) return x end")
    t.equal(run(script).out, "1")
    t.equal(run(script).ran, "")
-   write(dir .. "/mesh.lua", "local tool = require 'tool'\n -- more\nreturn { size = function(x) return tool(x) end }")
+   t.write(dir .. "/mesh.lua", "local tool = require 'tool'\n -- more\nreturn { size = function(x) return tool(x) end }")
    t.equal(run(script).ran, "")
-   write(dir .. "/tool.lua", "return function(x) return x + 1 end")
+   t.write(dir .. "/tool.lua", "return function(x) return x + 1 end")
    local third = run(script)
    t.equal(third.out, "2")
    t.equal(third.line, "0 from journal, 0 new, 1 again (module changed)")
@@ -412,10 +369,10 @@ on("modules that are required inside", function()
    local script = [[
       print(flow.pool():submit(function(x) ran(x) return require("tool")(x) end, 1):result())
    ]]
-   write(dir .. "/tool.lua", "return function(x) return x end")
+   t.write(dir .. "/tool.lua", "return function(x) return x end")
    run(script)
    t.equal(run(script).ran, "")
-   write(dir .. "/tool.lua", "return function(x) return x + 1 end")
+   t.write(dir .. "/tool.lua", "return function(x) return x + 1 end")
    t.equal(run(script).out, "2")
 end)
 
@@ -526,7 +483,7 @@ on("random numbers are the same after a resume", function()
    t.equal(run(script "5, 5, 5, 6").ran, "")
    local a, b = whole:match("(%d+) (%d+)")
    t.equal(a ~= b, true)
-   os.execute("rm -f " .. quote(dir .. "/j") .. "*")
+   os.execute("rm -f " .. t.quote(dir .. "/j") .. "*")
    run(script "5, 5")
    t.equal(run(script "5, 5, 5, 6").out, whole)
 end)
@@ -555,7 +512,7 @@ end)
 -- Policies ---------------------------------------------------------------------------
 
 on("flow.journal in a policy, and in options", function()
-   local pwd = io.popen("cd " .. quote(dir) .. " && pwd -P")
+   local pwd = io.popen("cd " .. t.quote(dir) .. " && pwd -P")
    local real = pwd:read("*l")
    pwd:close()
    local script = [[
@@ -564,7 +521,7 @@ on("flow.journal in a policy, and in options", function()
       print(p:with{ journal = j, durable = true }:submit(ran, 1):result(), tostring(j))
    ]]
    t.equal(run(script).out, "1\tjournal (" .. real .. "/other)")
-   os.execute("rm -f " .. quote(dir .. "/j") .. "*")
+   os.execute("rm -f " .. t.quote(dir .. "/j") .. "*")
    t.equal(run(script).ran, "")
    local options = [[ flow.options{ journal = "third" } flow.pool():submit(ran, 1):result() ]]
    run(options)

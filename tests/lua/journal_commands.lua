@@ -5,33 +5,11 @@
 -- run again by the program itself.
 
 local t = require "t"
-
-local flowrun = os.getenv("FLOWRUN") or "build/flowrun"
-if not flowrun:find("^/") then
-   local here = io.popen("pwd")
-   flowrun = here:read("*l") .. "/" .. flowrun
-   here:close()
-end
-
-local function quote(word)
-   return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
-local function read(path)
-   local file = io.open(path, "rb")
-   if not file then return "" end
-   local text = file:read("*a")
-   file:close()
-   return text
-end
+local kit = require "kit"
 
 local dir -- of the test that runs
 
-local function write(name, text)
-   local file = assert(io.open(dir .. "/" .. name, "wb"))
-   file:write(text)
-   file:close()
-end
+local function write(name, text) t.write(dir .. "/" .. name, text) end
 
 -- What every script begins with: `noting(x, ...)` is a line for a shell that
 -- notes that the command ran, and does more.
@@ -63,24 +41,8 @@ local function show(r)
 end
 ]]
 
--- Runs the script in the test's directory, or `where` below it; what it
--- printed, what ran (sorted, joined by spaces) and the line about the journal.
 local function run(script, options, where)
-   write("script.lua", prelude .. script)
-   os.remove(dir .. "/ran")
-   os.execute(("cd %s && TOP=$PWD && export TOP && cd %s && timeout 60 %s "
-      .. "--journal $TOP/j %s $TOP/script.lua >$TOP/out 2>$TOP/err </dev/null; "
-      .. "echo $? >$TOP/status"):format(quote(dir), where or ".",
-      quote(flowrun), options or ""))
-   local list = {}
-   for line in read(dir .. "/ran"):gmatch("[^\n]+") do
-      list[#list + 1] = line
-   end
-   table.sort(list)
-   return { out = read(dir .. "/out"), err = read(dir .. "/err"),
-            line = read(dir .. "/err"):match("^[^\n]*"),
-            ran = table.concat(list, " "),
-            status = tonumber(read(dir .. "/status")) }
+   return kit.resume(dir, prelude .. script, options, where)
 end
 
 local function on(name, body)
@@ -120,7 +82,7 @@ on("all of a result", function()
          files = { one = "1\n", two = "2\n" }, collect = { "thr*" } }:result())
    ]], "a b c")
    t.equal(second.line, "3 from journal, 0 new")
-   t.equal(read(dir .. "/below/it/three"), "1\n2\n")
+   t.equal(t.read(dir .. "/below/it/three"), "1\n2\n")
 end)
 
 on("what it computes from", function()
@@ -197,7 +159,7 @@ local function changed_input(script)
    write("in", "another")
    runs(script, "it", again)
    t.equal(runs(script, "").out, "another\n")
-   os.execute("touch -t 200101010000 " .. quote(dir .. "/in"))
+   os.execute("touch -t 200101010000 " .. t.quote(dir .. "/in"))
    runs(script, "it", again)
    os.remove(dir .. "/in")
    t.equal(run(script).status, 1)
@@ -233,7 +195,7 @@ local function changed_output(script)
    runs(script, "")
    os.remove(dir .. "/d/made")
    runs(script, "it", again)
-   t.equal(read(dir .. "/d/made"), "made\n")
+   t.equal(t.read(dir .. "/d/made"), "made\n")
 end
 
 on("what a bare command has made", function()
@@ -268,7 +230,7 @@ end)
 on("relative paths are those of the run", function()
    local script = [[ print(pool:submit{ noting("it", "cat"), shell = true,
       stdin = { path = "in" } }:result().out) ]]
-   os.execute("mkdir " .. quote(dir .. "/other"))
+   os.execute("mkdir " .. t.quote(dir .. "/other"))
    write("in", "one")
    write("other/in", "other")
    runs(script, "it")
@@ -329,7 +291,7 @@ end)
 
 on("from tasks of other pools", function()
    for _, kind in ipairs { "threads", "forks" } do
-      os.execute("rm -f " .. quote(dir .. "/j"))
+      os.execute("rm -f " .. t.quote(dir .. "/j"))
       local function script(n)
          return ([[
             print(flow.%s(2):submit(function(x)

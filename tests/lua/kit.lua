@@ -137,4 +137,42 @@ function kit.run(source, options, input)
    return status, out, err
 end
 
+-- A test with a fresh pool of commands, in a directory of its own.
+function kit.commands(name, workers, body)
+   t.test(name, function()
+      local dir, remove = t.directory()
+      local pool = flow.commands(workers)
+      local ok, err = pcall(body, pool, dir)
+      if not ok then pool:cancel() end
+      pool:close()
+      remove()
+      if not ok then error(err, 0) end
+   end)
+end
+
+function kit.sh(line) return { "sh", "-c", line } end
+
+-- Runs a script of this text in `dir`, or from `where` below it, with the
+-- journal that is there. Gives status, out, err, the first line of err, and
+-- what stands in the file `ran`, to which its tasks add a line each: sorted,
+-- joined by spaces.
+function kit.resume(dir, source, options, where)
+   t.write(dir .. "/script.lua", source)
+   os.remove(dir .. "/ran")
+   local program = kit.flowrun
+   if not program:find("^/") then
+      local _, here = t.command("pwd")
+      program = here:gsub("\n$", "") .. "/" .. program
+   end
+   local status, out, err = t.command(([[
+cd %s && TOP=$PWD && export TOP && cd %s || exit
+exec timeout 60 %s --journal "$TOP/j" %s %sscript.lua]]):format(t.quote(dir),
+      where or ".", t.quote(program), options or "", where and "$TOP/" or ""))
+   local list, ran = {}, t.exists(dir .. "/ran") and t.read(dir .. "/ran") or ""
+   for line in ran:gmatch("[^\n]+") do list[#list + 1] = line end
+   table.sort(list)
+   return { status = status, out = out, err = err, line = err:match("^[^\n]*"),
+      ran = table.concat(list, " ") }
+end
+
 return kit

@@ -153,6 +153,12 @@ function t.write(path, text)
    return path
 end
 
+function t.exists(path)
+   local f = io.open(path)
+   if f then f:close() end
+   return f ~= nil
+end
+
 -- A word for the shell.
 function t.quote(word)
    return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
