@@ -44,7 +44,7 @@ static const char *const hostile[] = {
     "\x01\x02\x1b[31m\x7f",
     "\xff\xfe invalid \xc0\xaf \xed\xa0\x80 \xf5",
     "&lt;&amp;&#60;",
-    "\xe2\x80\xae" "reversed",
+    "\xe2\x80\xaereversed",
     "",
 };
 
