@@ -12,6 +12,7 @@
  */
 #include "core/settle.h"
 #include "core/tied.h"
+#include "data/value.h"
 
 struct fri_attempt {
     struct fri_timer timer;
@@ -69,7 +70,7 @@ static struct fri_attempt *new_attempt(struct frun_future *task)
 
     if (x && !x->attempt)
         x->attempt = fri_alloc_zero(s->memory, sizeof *x->attempt);
-    return x && fri_timers_reserve(&s->timers) ? x->attempt : NULL;
+    return x ? x->attempt : NULL;
 }
 
 bool fri_attempt_begin(struct frun_future *task, fri_time now)
@@ -154,8 +155,8 @@ static frun_value *take_result(struct fri_data *outcome)
                                                           : NULL;
     frun_value *result = error ? error->result : NULL;
 
-    if (error && atomic_load(&error->refs) > 1)
-        return frun_value_copy(result); /* somebody else may read it */
+    if (error && atomic_load(&error->refs) > 1) /* somebody may read it */
+        return fri_value_copy(error->memory, result);
     if (error) {
         error->result = NULL;
         error->public.result = NULL;

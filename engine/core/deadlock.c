@@ -82,7 +82,7 @@ void fri_waits_soon(struct fri_sched *s)
     struct fri_waits *all = &s->waits;
     fri_time wait = all->took * SHARE;
 
-    if (!all->timer.fire || !fri_timers_reserve(&s->timers))
+    if (!all->timer.fire)
         return;
     fri_timer_set(&s->timers, &all->timer,
                   s->clock(s->clock_user) + (wait > SOON ? wait : SOON));

@@ -24,7 +24,7 @@ void fri_waits_soon(struct fri_sched *s);
  * but the owner, and not at a shared thing, nothing can be amiss. */
 static inline void fri_waits_note(struct fri_sched *s)
 {
-    if ((s->waits.tasks > 0 || s->holders) && s->waits.timer.place == 0)
+    if ((s->waits.tasks > 0 || s->holders) && !s->waits.timer.set)
         fri_waits_soon(s);
 }
 

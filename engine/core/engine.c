@@ -1,9 +1,12 @@
 #define _GNU_SOURCE
+#include "base/sized.h"
 #include "core/deadlock.h"
 #include "core/engine.h"
+#include "core/here.h"
 #include "core/journal.h"
 #include "core/resume.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,6 +90,13 @@ static frun_engine *engine_new(const frun_engine_options *o)
 
     if (!e)
         return NULL;
+    e->here = fri_here_open();
+    if (!e->here) {
+        fri_free(&m, e);
+        return NULL;
+    }
+    e->owner = pthread_self();
+    e->opened_by = fri_engine_open;
     e->memory = m;
     e->options = *o;
     e->seed = o->seed;
@@ -94,7 +104,7 @@ static frun_engine *engine_new(const frun_engine_options *o)
     e->event_fd = e->service_fd = e->loop.fd = e->spawned.fd = -1;
     e->inbox_end = &e->inbox;
     e->service_wake = FRI_NEVER;
-    e->cores = fri_usable_cpus();
+    e->cores = 1;
     fri_buffer_init(&e->message, &e->memory);
     fri_sched_init(&e->sched, &e->memory, engine_clock, e);
     e->sched.user = e;
@@ -112,14 +122,9 @@ frun_status fri_engine_open(const frun_engine_options *options,
     frun_engine *e;
 
     *engine = NULL;
-    if (options) {
-        size_t size = options->size ? options->size : sizeof o;
-
-        if (size > sizeof o)
-            return FRUN_EINVAL;
-        memcpy(&o, options, size);
-    }
-    if (!o.allocate != !o.free)
+    if (!fri_options(&o, sizeof o, options) || !o.allocate != !o.free
+        || o.interrupt_signal > SIGRTMAX || o.interrupt_signal == SIGKILL
+        || o.interrupt_signal == SIGSTOP)
         return FRUN_EINVAL;
     e = engine_new(&o);
     if (!e)
@@ -146,6 +151,7 @@ static void engine_free(frun_engine *e)
     fri_buffer_free(&e->message);
     pthread_cond_destroy(&e->owner_cond);
     pthread_mutex_destroy(&e->lock);
+    fri_here_close(e->here);
     fri_free(&m, e);
 }
 

@@ -69,6 +69,8 @@ struct fri_pools_ops {
 /* In a worker process: the way to the engine's process (pools/forks/home.h). */
 struct fri_home;
 
+enum { FRI_NESTED = 100 }; /* callbacks, at most */
+
 struct fri_due {
     struct fri_due *next;
     void (*run)(struct fri_due *due); /* on the owner's thread, no lock held */
@@ -83,6 +85,9 @@ struct fri_spinner {
 
 struct frun_engine {
     atomic_uint refs; /* 1 until it is closed, one for each thing that stays */
+    pthread_t owner;  /* whose it is */
+    const volatile char *here; /* 0 in a copy of its process */
+    frun_status (*opened_by)(const frun_engine_options *, frun_engine **);
     atomic_bool closed;
     struct fri_memory memory;
     frun_engine_options options; /* as given */
@@ -100,6 +105,9 @@ struct frun_engine {
     atomic_bool interrupted;  /* the owner's waits are to end now */
     struct fri_due *inbox, **inbox_end;
     uint64_t delivered; /* owner: how many dues have run */
+    unsigned nested;    /* owner: callbacks of the host that run, one in a wait
+                           or step of another */
+    unsigned programs;  /* owner: scripts that run as main programs */
     struct fri_holder owner_holder; /* of its waits in C */
     bool owner_ended; /* it does nothing of its own any more: run.c */
     unsigned stuck;   /* async functions that waited for ever then, at most */
@@ -119,7 +127,7 @@ struct frun_engine {
     void (*tick)(void *user);   /* about each 0.1 s while it runs, or NULL */
     void *tick_user;
 
-    unsigned cores;
+    unsigned cores; /* 1 until its opener knows better */
     unsigned busy, spinning; /* workers that compute, or spin */
     unsigned coming;         /* workers that were called and are on their way */
 
@@ -146,6 +154,7 @@ struct frun_engine {
     struct fri_timer execs_timer;     /* when those are tried again */
     unsigned execs_running;
     struct fri_scratch *scratch;      /* where they may write, once asked for */
+    const char *scratch_root;         /* its path, once it is made */
 
     const struct fri_pools_ops *pools_ops;
     struct frun_journal *journals; /* lock: those that are open */
@@ -192,7 +201,28 @@ void fri_natives_close(frun_engine *e);
 frun_status fri_engine_open(const frun_engine_options *options,
                             frun_engine **engine);
 void fri_engine_close(frun_engine *e);
+
+/* Is this the process that opened it?  In a copy of it (a fork of the host)
+ * the engine has no threads, perhaps locks that nobody lets go, and sockets
+ * that are shared: nothing of it may be used.  And its owner's thread? */
+static inline bool fri_engine_here(const frun_engine *e)
+{
+    return *e->here != 0;
+}
+
+static inline bool fri_engine_owned(const frun_engine *e)
+{
+    return fri_engine_here(e) && pthread_equal(pthread_self(), e->owner);
+}
+
 int fri_engine_fd(frun_engine *e);
+
+/* Is it of this copy of the library?  A process that links two has functions
+ * of one and what is static of the other. */
+static inline bool fri_engine_ours(const frun_engine *e)
+{
+    return e->opened_by == fri_engine_open;
+}
 
 /* A descriptor to wake by; < 0: none is left. */
 int fri_event_open(void);
@@ -252,7 +282,9 @@ bool fri_owner_wait(frun_engine *e, struct fri_set *set, fri_time deadline);
 bool fri_owner_await(frun_engine *e, struct fri_set *set, size_t left,
                      bool failure, fri_time deadline);
 
-/* Runs what is in the inbox; true if there was something. */
+/* Runs what is in the inbox, unless as many callbacks as may be are nested
+ * already (a host with 100,000 of them due, each of which waits, would run out
+ * of stack); true if something has run. */
 bool fri_owner_run(frun_engine *e);
 
 void fri_engine_unref(frun_engine *e);

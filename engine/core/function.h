@@ -7,6 +7,7 @@
 #ifndef FRI_FUNCTION_H
 #define FRI_FUNCTION_H
 
+#include "base/digest.h"
 #include "data/message.h"
 
 #include <stdbool.h>
@@ -18,6 +19,20 @@ struct fri_function {
     char name[48];               /* "crash.lua:12" */
     bool random;                 /* may reach math.random, load or require */
     _Atomic uint32_t item_ns;    /* mean time of a call, 0: not known */
+};
+
+/* What keys of journals know of a value that stays: resume_held.c. */
+struct fri_value_key {
+    int known; /* 0: not yet; -1: it is refused */
+    struct fri_digest digest;
+    char why[200];
+};
+
+/* The function that workers run first; the keys are without and with a
+ * version. */
+struct fri_first {
+    const struct fri_message *message;
+    struct fri_value_key key[2];
 };
 
 /* One reference, the caller's; takes one of the message.  NULL: no memory. */

@@ -57,8 +57,9 @@ void fri_group_unref(struct fri_group *group); /* takes NULL */
 void fri_halt_count(struct frun_future *task, enum fri_task_state state,
                     uint64_t items, struct fri_error *failure);
 
-/* The run is to end: nothing more of any pool is begun, what runs goes on.
- * `why` (taken): a group of the rule "never", its text the reason.  Once. */
+/* The run is to end: nothing more of any pool is begun; what runs goes on,
+ * unless `now` is set in the rule of `why` (taken), which is "never" otherwise,
+ * its text the reason.  Once. */
 void fri_halt_all(struct fri_sched *s, struct fri_group *why);
 
 /* Stops the groups that have tripped; nothing may be half settled. */

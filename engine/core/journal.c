@@ -87,10 +87,12 @@ static frun_journal *journal_new(frun_engine *e, const char *path,
 static bool connect_to(frun_journal *j, bool write, sqlite3 **db,
                        char why[FRI_WHY])
 {
-    int flags = write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    int flags = SQLITE_OPEN_NOMUTEX
+                | (write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    int status = j->read_only ? fri_sql_look(j->path, db, flags)
+                              : sqlite3_open_v2(j->path, db, flags, NULL);
 
-    if (sqlite3_open_v2(j->path, db, flags | SQLITE_OPEN_NOMUTEX, NULL)
-        != SQLITE_OK)
+    if (status != SQLITE_OK)
         return fri_journal_refuse(why, j->path, "cannot be opened: %s",
                                   *db ? sqlite3_errmsg(*db) : "out of memory");
     sqlite3_extended_result_codes(*db, 1);
@@ -220,6 +222,19 @@ static bool load_untouched(frun_journal *j, char why[FRI_WHY])
     return false;
 }
 
+static bool is_file(frun_journal *j, bool note)
+{
+    struct stat st;
+
+    if (stat(j->path, &st) != 0)
+        return false;
+    if (note) {
+        j->device = st.st_dev;
+        j->inode = st.st_ino;
+    }
+    return j->device == st.st_dev && j->inode == st.st_ino;
+}
+
 /* A new file gets its log while nobody reads it: to change that later has to
  * wait for all who do. */
 static bool open_to_write(frun_journal *j, char why[FRI_WHY])
@@ -230,6 +245,9 @@ static bool open_to_write(frun_journal *j, char why[FRI_WHY])
     if (j->lock_fd < 0 || !make_or_check(j, &made, why)
         || !load_untouched(j, why))
         return false;
+    if (!is_file(j, true))
+        return fri_journal_refuse(why, j->path, "cannot be opened: %s",
+                                  strerror(errno));
     if (made && fri_journal_choose(j) != SQLITE_OK)
         return fri_journal_refuse(why, j->path, "cannot be opened: %s",
                                   sqlite3_errmsg(j->writer));
@@ -374,10 +392,25 @@ bool fri_journals_failed(frun_engine *e, char why[FRI_WHY])
     return false;
 }
 
+/* SQLite leaves a file that has gone, and its log, as they are. */
+static bool has_gone(frun_journal *j, char why[FRI_WHY])
+{
+    if (j->lock_fd < 0 || is_file(j, false))
+        return false;
+    snprintf(why, FRI_WHY,
+             "journal %.300s: it was moved or removed while the run went on; "
+             "what the run has done is not kept there",
+             j->path);
+    return true;
+}
+
 frun_status fri_journals_flush(frun_engine *e, char why[FRI_WHY])
 {
     for (frun_journal *j = first(e); j; j = j->next)
         fri_writer_flush(j);
+    for (frun_journal *j = first(e); j; j = j->next)
+        if (has_gone(j, why))
+            return FRUN_EJOURNAL;
     return fri_journals_failed(e, why) ? FRUN_EJOURNAL : FRUN_OK;
 }
 

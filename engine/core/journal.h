@@ -39,6 +39,9 @@ frun_status fri_journal_open(frun_engine *e, const char *path, bool read_only,
 void fri_journal_close(frun_journal *journal); /* takes NULL */
 const char *fri_journal_path(const frun_journal *journal);
 
+/* The version of SQLite. */
+const char *fri_journal_sqlite(void);
+
 /* The engine's journal at that address, or NULL; the engine's lock is held. */
 frun_journal *fri_journal_at(frun_engine *e, uintptr_t address);
 

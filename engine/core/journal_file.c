@@ -207,6 +207,21 @@ static int write_new(const char *path, const unsigned char *bytes, size_t size)
     return error;
 }
 
+/* What a run that was killed has left beside a file that is there no more: it
+ * would be read into the new one.  0 or an errno. */
+static int clear_beside(const char *path)
+{
+    static const char *const ends[] = { "-wal", "-shm", "-journal" };
+    char beside[FRI_JOURNAL_PATH + 8];
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(beside, sizeof beside, "%s%s", path, ends[i]);
+        if (unlink(beside) != 0 && errno != ENOENT)
+            return errno;
+    }
+    return 0;
+}
+
 bool fri_journal_make(const char *path, char why[FRI_WHY])
 {
     char beside[FRI_JOURNAL_PATH + 8];
@@ -219,6 +234,8 @@ bool fri_journal_make(const char *path, char why[FRI_WHY])
         return fri_journal_refuse(why, path, "out of memory");
     error = write_new(beside, bytes, (size_t)size);
     sqlite3_free(bytes);
+    if (error == 0)
+        error = clear_beside(path);
     if (error == 0 && rename(beside, path) != 0)
         error = errno;
     if (error == 0 && !sync_directory(path)) {
@@ -323,6 +340,12 @@ bool fri_journal_check(const char *path, char why[FRI_WHY])
     }
     close(fd);
     return check_head(path, head, n, st.st_size, why);
+}
+
+/* The one that is linked, which may be newer than its header. */
+const char *fri_journal_sqlite(void)
+{
+    return sqlite3_libversion();
 }
 
 #endif

@@ -160,7 +160,8 @@ void fri_journal_unlock(const char *path, int fd)
     if (fd < 0)
         return;
     lock_path(name, path);
-    unlink(name);
+    if (is_there(fd, name)) /* it may be another's by now */
+        unlink(name);
     close(fd);
 }
 

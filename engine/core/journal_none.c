@@ -30,6 +30,11 @@ frun_status fri_glance_open(const char *path, struct fri_glance **view,
     return refuse(why, path);
 }
 
+const char *fri_journal_sqlite(void)
+{
+    return "none, so without journals";
+}
+
 /* Nothing below is called with a journal, since there is none. */
 
 void fri_journal_close(frun_journal *journal)

@@ -87,6 +87,9 @@ static inline struct fri_bytes fri_text(const char *text)
 /* Runs statements without results. */
 int fri_sql(sqlite3 *db, const char *sql);
 
+/* Opens a file to be read only: where no log is beside it, none is made. */
+int fri_sql_look(const char *path, sqlite3 **db, int flags);
+
 /* ---- codes (journal_recipe.c) ------------------------------------------- */
 
 struct fri_recipe {
@@ -192,6 +195,7 @@ struct frun_journal {
     struct fri_memory own;
     char *path;
     int lock_fd;
+    uint64_t device, inode; /* of the file that was opened to write */
     bool read_only;
     bool wal;    /* there is a log ... */
     bool chosen; /* ... or none, from now on */

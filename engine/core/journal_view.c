@@ -29,16 +29,16 @@ static void immutable(const char *path, struct fri_buffer *out)
     fri_buffer_add(out, "?immutable=1", sizeof "?immutable=1");
 }
 
-static int open_immutable(struct fri_glance *v)
+static int open_immutable(const char *path, sqlite3 **db, int flags)
 {
     struct fri_buffer uri;
     int status = SQLITE_NOMEM;
 
     fri_buffer_init(&uri, NULL);
-    immutable(v->path, &uri);
+    immutable(path, &uri);
     if (!uri.failed)
-        status = sqlite3_open_v2((const char *)uri.data, &v->db,
-                                 SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+        status = sqlite3_open_v2((const char *)uri.data, db,
+                                 flags | SQLITE_OPEN_URI, NULL);
     fri_buffer_free(&uri);
     return status;
 }
@@ -49,19 +49,24 @@ static int probe(struct fri_glance *v)
 }
 
 /* Is there a log, of a run that goes on or was killed? */
-static bool has_log(const struct fri_glance *v)
+static bool has_log(const char *path)
 {
     char log[FRI_JOURNAL_PATH + 8];
 
-    snprintf(log, sizeof log, "%s-wal", v->path);
+    snprintf(log, sizeof log, "%s-wal", path);
     return access(log, F_OK) == 0;
+}
+
+int fri_sql_look(const char *path, sqlite3 **db, int flags)
+{
+    flags |= SQLITE_OPEN_READONLY;
+    return has_log(path) ? sqlite3_open_v2(path, db, flags, NULL)
+                         : open_immutable(path, db, flags);
 }
 
 static int connect_to(struct fri_glance *v)
 {
-    int status = has_log(v) ? sqlite3_open_v2(v->path, &v->db,
-                                              SQLITE_OPEN_READONLY, NULL)
-                            : open_immutable(v);
+    int status = fri_sql_look(v->path, &v->db, 0);
 
     sqlite3_busy_timeout(v->db, READ_WAIT);
     sqlite3_db_config(v->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);

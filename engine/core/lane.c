@@ -83,18 +83,35 @@ struct fri_error *fri_lane_broken_error(const struct fri_lane *lane)
                          why->traceback, why->cause);
 }
 
-/* Empties the queue; what waits elsewhere fails when it becomes ready. */
-void fri_lane_break(struct fri_lane *lane, struct fri_error *error)
+/* Empties the queue; what waits elsewhere fails when it becomes ready, and
+ * what is tried again, too. */
+static void fail_all(struct fri_lane *lane, struct fri_error *error)
 {
     struct frun_future *best;
 
+    fri_error_free(lane->why);
+    lane->why = error;
+    lane->broken = true;
+    while ((best = fri_lane_best(lane)) != NULL)
+        if (drop_best(lane, best))
+            fri_sched_fail(best, FRI_FAILED, fri_lane_broken_error(lane));
+}
+
+void fri_lane_break(struct fri_lane *lane, struct fri_error *error)
+{
+    if (lane->broken)
+        fri_error_free(error);
+    else
+        fail_all(lane, error);
+}
+
+void fri_lane_fail(struct fri_lane *lane, struct fri_error *error)
+{
     if (lane->broken) {
         fri_error_free(error);
         return;
     }
-    lane->broken = true;
-    lane->why = error;
-    while ((best = fri_lane_best(lane)) != NULL)
-        if (drop_best(lane, best))
-            fri_sched_fail(best, FRI_FAILED, fri_lane_broken_error(lane));
+    fail_all(lane, error);
+    lane->broken = false;
+    lane->failed_once = true;
 }

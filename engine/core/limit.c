@@ -258,9 +258,9 @@ void fri_limits_release(struct frun_future *task)
 }
 
 static unsigned seat_in(const struct fri_limit *limit,
-                        const struct frun_future *task)
+                        const struct frun_future *task, unsigned after)
 {
-    for (unsigned i = 0; i < limit->places; i++)
+    for (unsigned i = after; i < limit->places; i++)
         if (limit->seats[i] == task)
             return i + 1;
     return 0;
@@ -270,19 +270,21 @@ bool fri_limits_held(const struct frun_future *task)
 {
     const struct fri_spec *spec = task->spec;
 
-    return spec->need_count > 0 && seat_in(spec->needs[0].limit, task) > 0;
+    return spec->need_count > 0 && seat_in(spec->needs[0].limit, task, 0) > 0;
 }
 
-unsigned fri_limit_seat(const struct frun_future *task, const char *name)
+unsigned fri_limit_seat(const struct frun_future *task, const char *name,
+                        unsigned after)
 {
     for (size_t i = 0; i < task->spec->need_count; i++) {
         const struct fri_limit *limit = task->spec->needs[i].limit;
 
         if (limit->name && strcmp(limit->name, name) == 0)
-            return seat_in(limit, task);
+            return seat_in(limit, task, after);
     }
     for (uint32_t i = 0; task->extra && i < task->extra->seat_count; i++)
-        if (strcmp(task->extra->seats[i].name, name) == 0)
+        if (task->extra->seats[i].number > after
+            && strcmp(task->extra->seats[i].name, name) == 0)
             return task->extra->seats[i].number;
     return 0;
 }

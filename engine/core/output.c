@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -77,6 +78,19 @@ int fri_write(int fd, const char *bytes, size_t length, bool dies)
     if (error == EPIPE && dies)
         kill(getpid(), SIGPIPE);
     return error;
+}
+
+int fri_stream_of(const char *path)
+{
+    struct stat file, stream;
+
+    if (stat(path, &file) != 0)
+        return 0;
+    for (int fd = 1; fd <= 2; fd++)
+        if (fstat(fd, &stream) == 0 && stream.st_dev == file.st_dev
+            && stream.st_ino == file.st_ino)
+            return fd;
+    return 0;
 }
 
 /* ---- the output ------------------------------------------------------- */

@@ -87,6 +87,11 @@ static inline int fri_output_error(struct fri_output *o, int stream)
  * unless `dies`. */
 int fri_write(int fd, const char *bytes, size_t length, bool dies);
 
+/* The stream, 1 or 2, that writes the file of that name (/dev/stdout, or a file
+ * that it was sent to): another in its place would lose what follows.  0:
+ * none. */
+int fri_stream_of(const char *path);
+
 /* Text of others within a line of ours: control characters become \27 and the
  * like, what is beyond `most` bytes is cut and marked.  With `lines`, tabs and
  * newlines stay. */

@@ -5,7 +5,9 @@
  *  1. What is posted stays posted until it is run: a due is in the inbox once
  *     at most, and may free itself when it runs.
  *  2. event_fd is readable exactly while the inbox holds something.
- *  3. A wait ends by `owner_signal`, which counts under the lock, so what is
+ *  3. A callback may close the engine: whoever runs the inbox and looks at the
+ *     engine after that has a reference, mostly by a future.
+ *  4. A wait ends by `owner_signal`, which counts under the lock, so what is
  *     looked at under the lock before sleeping cannot be missed.
  */
 #define _GNU_SOURCE
@@ -80,12 +82,17 @@ static struct fri_due *take_due(frun_engine *e)
     return due;
 }
 
+static bool may_run(const frun_engine *e)
+{
+    return e->nested < FRI_NESTED;
+}
+
 bool fri_owner_run(frun_engine *e)
 {
     uint64_t before = e->delivered;
     struct fri_due *due;
 
-    while ((due = take_due(e)) != NULL) {
+    while (may_run(e) && (due = take_due(e)) != NULL) {
         e->delivered++;
         due->run(due);
     }
@@ -108,7 +115,7 @@ int fri_engine_fd(frun_engine *e)
 static bool wanted(frun_engine *e, struct fri_set *set)
 {
     return (set && atomic_load_explicit(&set->satisfied, memory_order_acquire))
-           || e->inbox || atomic_load(&e->interrupted);
+           || (e->inbox && may_run(e)) || atomic_load(&e->interrupted);
 }
 
 enum {

@@ -45,10 +45,10 @@ bool fri_heap_push(const struct fri_memory *m, struct fri_heap *h,
     return true;
 }
 
-struct frun_future *fri_heap_pop(struct fri_heap *h)
+/* The last goes down from place i. */
+static void fill(struct fri_heap *h, size_t i)
 {
-    struct frun_future *top = h->tasks[0], *last = h->tasks[--h->count];
-    size_t i = 0;
+    struct frun_future *last = h->tasks[--h->count];
 
     for (size_t child; (child = 2 * i + 1) < h->count; i = child) {
         if (child + 1 < h->count
@@ -58,9 +58,55 @@ struct frun_future *fri_heap_pop(struct fri_heap *h)
             break;
         h->tasks[i] = h->tasks[child];
     }
-    if (h->count > 0)
+    if (i < h->count)
         h->tasks[i] = last;
+}
+
+struct frun_future *fri_heap_pop(struct fri_heap *h)
+{
+    struct frun_future *top = h->tasks[0];
+
+    fill(h, 0);
     return top;
+}
+
+/* Each place above it moves down by one; then it is the first. */
+static bool remove_from_heap(struct fri_heap *h,
+                             const struct frun_future *task)
+{
+    size_t i = 0;
+
+    while (i < h->count && h->tasks[i] != task)
+        i++;
+    if (i == h->count)
+        return false;
+    for (; i > 0; i = (i - 1) / 2)
+        h->tasks[i] = h->tasks[(i - 1) / 2];
+    fill(h, 0);
+    return true;
+}
+
+static bool remove_from_list(struct fri_lane *lane, struct frun_future *task)
+{
+    struct frun_future **at = &lane->first;
+
+    while (*at && *at != task)
+        at = &(*at)->next;
+    if (!*at)
+        return false;
+    *at = task->next;
+    if (!*at)
+        lane->last = at;
+    return true;
+}
+
+void fri_lane_remove(struct fri_lane *lane, struct frun_future *task)
+{
+    if (!remove_from_list(lane, task) && !remove_from_heap(&lane->heap, task))
+        return; /* it was taken */
+    task->next = NULL;
+    task->queued = 0;
+    atomic_fetch_sub_explicit(&lane->ready, 1, memory_order_relaxed);
 }
 
 bool fri_lane_push(struct fri_lane *lane, struct frun_future *task)

@@ -43,6 +43,7 @@ void fri_resumer_close(frun_engine *e)
     for (; rs->at < rs->end; rs->at++) /* cancelled: nobody will meet them */
         fri_future_unref(rs->queue[rs->at]);
     pthread_mutex_destroy(&rs->lock);
+    fri_resume_forget(&e->memory, rs);
     fri_canon_free(rs->canon);
     fri_free(&e->memory, rs->counts);
     fri_free(&e->memory, rs->queue);
@@ -209,7 +210,8 @@ static struct fri_recipe *recipe_of(struct fri_resume *r)
 }
 
 /* False: *why, or out of memory. */
-static bool make_key(struct fri_canon *canon, const struct fri_asked *a,
+static bool make_key(frun_engine *e, struct fri_canon *canon,
+                     const struct fri_asked *a,
                      struct fri_key *key, struct fri_digest *digest,
                      const char **why)
 {
@@ -218,6 +220,8 @@ static bool make_key(struct fri_canon *canon, const struct fri_asked *a,
     memset(key, 0, sizeof *key);
     fri_digest_begin(&d);
     fri_digest_add(&d, a->resume->digest.bytes, FRI_DIGEST);
+    if (!fri_resume_init(e, a->lane, a->resume->version, &d, why))
+        return false;
     if (!fri_canon_values(canon, a->hooks, a->bytes, a->length, a->handles,
                           a->handle_count, a->values, &d, key->arguments,
                           FRI_KEY_ARGUMENTS, &key->argument_count)) {
@@ -236,6 +240,7 @@ void fri_resume_ask(struct fri_asked *a, const struct frun_future *task)
     const struct fri_message *m = task->key.message;
 
     a->resume = task->spec->resume;
+    a->lane = task->spec->lane;
     a->key = task->key_kind == FRI_KEY_MESSAGE
                  ? fri_hash(m->data, m->length, 7)
                  : 0;
@@ -352,7 +357,7 @@ bool fri_resume_look(frun_engine *e, struct fri_canon *canon,
 
     *answer = (struct fri_answer){ .past = NULL };
     *why = NULL;
-    if (!make_key(canon, a, &key, &plain, why)
+    if (!make_key(e, canon, a, &key, &plain, why)
         || !number_among(e, &plain, &number))
         return false;
     digest = number ? with_number(&plain, '#', number) : plain;

@@ -32,6 +32,7 @@ struct fri_resume {
     uint64_t identity;        /* of its place in the script, or its name */
     bool durable;
     bool keys; /* the function takes the table key, too */
+    bool version; /* stands for all that functions are made of */
 };
 
 /* The outcome of a task, from a journal. */
@@ -48,6 +49,7 @@ struct fri_past {
  * its like. */
 struct fri_asked {
     struct fri_resume *resume;
+    struct fri_lane *lane;
     const struct fri_canon_hooks *hooks;
     const void *bytes;
     size_t length;
@@ -104,6 +106,32 @@ bool fri_resume_line(frun_engine *e, struct fri_buffer *line);
 
 /* The journal that another process means; NULL: none that we have. */
 frun_journal *fri_resume_journal(frun_engine *e, uintptr_t number);
+
+/* A digest that is equal to no other. */
+struct fri_digest fri_resume_unlike(void);
+
+/* What the module of that name, n bytes, is made of; NULL: it is not written in
+ * Lua.  Any thread; the first to tell is believed.  False: out of memory. */
+bool fri_resume_tell(frun_engine *e, const char *name, size_t n,
+                     const struct fri_digest *source);
+bool fri_resume_knows(frun_engine *e, const char *name, size_t n);
+/* 1, and the source; 0: it has none. */
+int fri_resume_module(frun_engine *e, const char *name, size_t n,
+                      struct fri_digest *source);
+
+/* One more of the modules that are named among arguments. */
+uint64_t fri_resume_gather(uint64_t modules, const struct fri_digest *source);
+
+/* Adds the function that the lane's workers run first, if there is one.  False:
+ * why. */
+bool fri_resume_init(frun_engine *e, struct fri_lane *lane, bool version,
+                     struct fri_digester *d, const char **why);
+
+/* For a hook `held`; the hooks are for what is in the value, and give modules
+ * their sources. */
+int fri_resume_held(frun_engine *e, struct fri_handle *h,
+                    const struct fri_canon_hooks *hooks,
+                    struct fri_digest *digest, const char **why);
 
 /* The names of handles, and values of futures that are done. */
 extern const struct fri_canon_hooks fri_resume_hooks;

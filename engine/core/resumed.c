@@ -78,6 +78,9 @@ bool fri_resume_ready(struct frun_future *task)
 struct errand {
     struct frun_future *task;
     struct fri_asked asked;
+    struct fri_canon_hooks hooks;
+    frun_engine *engine;
+    uint64_t modules; /* named in values of futures, too */
     uint8_t bytes[FRI_INLINE];
     struct fri_message *message;
     struct fri_answer answer;
@@ -86,6 +89,61 @@ struct errand {
     char text[512];
 };
 
+static int module_inside(void *user, const char *name, size_t n,
+                         struct fri_digest *source, const char **why)
+{
+    struct errand *er = user;
+
+    (void)why;
+    return fri_resume_module(er->engine, name, n, source);
+}
+
+static int module_named(void *user, const char *name, size_t n,
+                        struct fri_digest *source, const char **why)
+{
+    struct errand *er = user;
+
+    if (module_inside(er, name, n, source, why) > 0)
+        er->modules = fri_resume_gather(er->modules, source);
+    return 0;
+}
+
+static int held(void *user, struct fri_handle *h, struct fri_digest *digest,
+                const char **why)
+{
+    struct errand *er = user;
+    struct fri_canon_hooks inside = er->hooks;
+
+    inside.module = module_inside;
+    return fri_resume_held(er->engine, h, &inside, digest, why);
+}
+
+static bool has_future(const struct fri_asked *a)
+{
+    for (uint32_t i = 0; i < a->handle_count; i++)
+        if (a->handles[i]->kind == FRI_HANDLE_FUTURE)
+            return true;
+    return false;
+}
+
+/* Modules among arguments are known to who submitted it, those in values of
+ * futures are not. */
+static void set_hooks(struct errand *er)
+{
+    struct fri_asked *a = &er->asked;
+
+    er->hooks = fri_resume_hooks;
+    er->hooks.user = er;
+    er->hooks.held = held;
+    er->hooks.version = a->resume->version;
+    a->hooks = &er->hooks;
+    a->modules = &er->modules;
+    if (has_future(a))
+        er->hooks.module = module_named;
+    else
+        er->modules = er->task->extra->modules;
+}
+
 /* Lock held. */
 static void prepare(struct errand *er, struct frun_future *task)
 {
@@ -93,8 +151,7 @@ static void prepare(struct errand *er, struct frun_future *task)
 
     memset(er, 0, sizeof *er);
     er->task = task;
-    a->modules = &task->extra->modules;
-    a->hooks = &fri_resume_hooks;
+    er->engine = task->spec->lane->sched->user;
     fri_resume_ask(a, task);
     if (task->holds == FRI_BYTES) {
         memcpy(er->bytes, task->data.bytes, FRI_INLINE);
@@ -107,6 +164,7 @@ static void prepare(struct errand *er, struct frun_future *task)
         a->handles = er->message->handles;
         a->handle_count = er->message->handle_count;
     }
+    set_hooks(er);
 }
 
 static struct fri_error *error_of(frun_engine *e, const struct errand *er)

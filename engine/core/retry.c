@@ -38,10 +38,10 @@ static struct fri_retry *retry_of(struct frun_future *task)
 
     if (x && !x->retry)
         x->retry = fri_alloc_zero(s->memory, sizeof *x->retry);
-    return x && fri_timers_reserve(&s->timers) ? x->retry : NULL;
+    return x ? x->retry : NULL;
 }
 
-bool fri_retry_start(struct frun_future *task, fri_time now)
+void fri_retry_start(struct frun_future *task, fri_time now)
 {
     struct fri_sched *s = task->spec->lane->sched;
     double wait = task->spec->backoff * pow(2, task->attempts - 1);
@@ -50,22 +50,18 @@ bool fri_retry_start(struct frun_future *task, fri_time now)
 
     if (x)
         x->again = wait > 0 ? fri_deadline(now, wait) : now;
-    if (!(wait > 0)) {
-        fri_attempt_reset(task);
-        fri_sched_ready(task, true);
-        return true;
-    }
-    retry = retry_of(task);
-    if (!retry)
-        return false;
+    retry = wait > 0 ? retry_of(task) : NULL;
     fri_attempt_reset(task);
+    if (!retry) { /* or there is no memory to wait in */
+        fri_sched_ready(task, true);
+        return;
+    }
     retry->timer.fire = due;
     retry->task = task;
     atomic_store_explicit(&task->state, FRI_WAITING, memory_order_release);
     fri_timer_set(&s->timers, &retry->timer, fri_deadline(now, wait));
     if (s->timer_set)
         s->timer_set(s->user, retry->timer.deadline);
-    return true;
 }
 
 void fri_retry_stop(struct fri_sched *s, struct fri_retry *retry)

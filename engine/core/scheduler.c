@@ -17,7 +17,6 @@ void fri_sched_init(struct fri_sched *s, const struct fri_memory *m,
     s->clock = clock;
     s->clock_user = user;
     s->epoch = clock(user);
-    s->timers.memory = m;
     s->settling_end = &s->settling;
 }
 
@@ -27,12 +26,11 @@ void fri_sched_free(struct fri_sched *s)
     fri_group_unref(s->run);
     fri_group_unref(s->ending);
     fri_slabs_free(s);
-    fri_timers_free(&s->timers);
 }
 
 fri_time fri_sched_tick(struct fri_sched *s)
 {
-    return s->timers.count > 0 && !s->paused
+    return s->timers.first && !s->paused
                ? fri_timers_run(&s->timers, fri_sched_now(s))
                : FRI_NEVER;
 }
@@ -331,11 +329,10 @@ static void finish(struct frun_future *task, struct fri_data *outcome,
     if (status != FRUN_OK && fri_retry_wanted(task, status)) {
         if (lane->sched->observers)
             tell_retried(task, outcome, now);
-        if (fri_retry_start(task, now)) {
-            lane->retried++;
-            fri_data_free(outcome);
-            return;
-        }
+        fri_retry_start(task, now);
+        lane->retried++;
+        fri_data_free(outcome);
+        return;
     }
     task->finished = now;
     fri_sched_settle_with(task, state_of(status), outcome);

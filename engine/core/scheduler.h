@@ -132,6 +132,7 @@ struct fri_lane {
     struct fri_sched *sched;
     const struct fri_lane_hooks *hooks;
     const char *name;
+    struct fri_first *init; /* NULL: none that is part of keys */
     struct frun_future *first, **last; /* priority 0, in the order of ids */
     uint64_t last_id;                  /* of the list's last */
     struct fri_heap {                  /* all others */
@@ -152,6 +153,7 @@ struct fri_lane {
     struct fri_lane *next_later;
     bool closed;         /* takes no more tasks */
     bool broken;         /* no worker can be had: all tasks fail with `why` */
+    bool failed_once;    /* that was so once */
     struct fri_error *why; /* NULL: out of memory */
 };
 
@@ -275,6 +277,10 @@ void fri_sched_later(struct fri_lane *lane);
  * what comes later too.  May be called by hooks->ready. */
 void fri_lane_break(struct fri_lane *lane, struct fri_error *error);
 
+/* The same, but what comes later is tried again: what was wanting may have
+ * come back. */
+void fri_lane_fail(struct fri_lane *lane, struct fri_error *error);
+
 /* Its own copy of the error that broke the lane. */
 struct fri_error *fri_lane_broken_error(const struct fri_lane *lane);
 
@@ -328,8 +334,10 @@ void fri_limits_release(struct frun_future *task);
 /* Holds it seats?  They may be given back before the attempt has ended. */
 bool fri_limits_held(const struct frun_future *task);
 
-/* The task's first seat of that limit, from 1; 0: it holds none. */
-unsigned fri_limit_seat(const struct frun_future *task, const char *name);
+/* The task's first seat of that limit beyond `after` (0: of all), from 1; 0:
+ * it holds no more. */
+unsigned fri_limit_seat(const struct frun_future *task, const char *name,
+                        unsigned after);
 
 /* Sends those that can have seats now back to their lanes, in order. */
 void fri_limit_kick(struct fri_limit *limit);
@@ -355,5 +363,8 @@ static inline struct frun_future *fri_heap_top(const struct fri_heap *h)
 bool fri_lane_push(struct fri_lane *lane, struct frun_future *task);
 struct frun_future *fri_lane_best(const struct fri_lane *lane);
 void fri_lane_pop(struct fri_lane *lane, struct frun_future *best);
+
+/* Out of the queue, wherever it stands there: takes time. */
+void fri_lane_remove(struct fri_lane *lane, struct frun_future *task);
 
 #endif

@@ -183,6 +183,10 @@ void fri_sched_settle(struct frun_future *task, enum fri_task_state state)
     task->goal = (uint8_t)(state & 7);
     if (task->extra && task->extra->keep && fri_keep_holds(task))
         return;
+    /* What is final may stay in its queue, but it is not yet: it needs its
+     * link here, and a range has none of its items any more. */
+    if (task->queued && (s->in_settle || task->counted))
+        fri_lane_remove(task->spec->lane, task);
     if (s->in_settle) {
         task->next = NULL;
         *s->settling_end = task;

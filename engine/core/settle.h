@@ -46,10 +46,10 @@ void fri_range_check(struct frun_future *task, fri_time now);
 void fri_lane_count(struct fri_lane *lane, enum fri_task_state state,
                     uint64_t items);
 
-/* retry.c: should the task be tried again?  Starts that, now or later; false:
- * out of memory.  Stops the timer (NULL: none). */
+/* retry.c: should the task be tried again?  Starts that, now or later.
+ * Stops the timer (NULL: none). */
 bool fri_retry_wanted(const struct frun_future *task, frun_status status);
-bool fri_retry_start(struct frun_future *task, fri_time now);
+void fri_retry_start(struct frun_future *task, fri_time now);
 void fri_retry_stop(struct fri_sched *s, struct fri_retry *retry);
 
 /* attempt.c: the timer is stopped; the next attempt has been asked nothing;

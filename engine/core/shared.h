@@ -47,6 +47,7 @@
 #ifndef FRI_SHARED_H
 #define FRI_SHARED_H
 
+#include "core/function.h"
 #include "core/task.h"
 
 struct frun_engine;
@@ -211,6 +212,8 @@ struct fri_mutex { /* FRI_HANDLE_LOCK */
 struct fri_share { /* FRI_HANDLE_SHARE */
     struct fri_thing thing;
     struct fri_message *value; /* the sequence (v) */
+    struct fri_value_key key[2]; /* the second: where a version counts;
+                                    the lock of resumers: resume_held.c */
 };
 
 enum { FRI_KEY_AT = 2 }; /* behind flags and count */

@@ -78,11 +78,11 @@ bool fri_sharing_wait(struct fri_limit *limit, struct frun_future *task)
     if (!limit->shared)
         return true;
     x = fri_task_extra(task);
-    if (!x || !fri_timers_reserve(&s->timers))
+    if (!x)
         return false;
     if (!x->waits)
         x->waits = now;
-    if (limit->timer.place)
+    if (limit->timer.set)
         return true;
     fri_timer_set(&s->timers, &limit->timer, now + FRI_SEATS_RETRY);
     if (s->timer_set)
@@ -239,21 +239,21 @@ static frun_status find(frun_engine *e, const char *name, unsigned count,
                         char why[FRI_WHY])
 {
     struct fri_limit *found = fri_limit_find(&e->sched, name);
-    const char *how = NULL;
 
     if (!found)
         return FRUN_EUNFINISHED;
-    if (!found->shared != !shared)
-        how = shared ? "not shared" : "shared";
-    else if (found->count != count)
-        how = "another count";
-    if (!how) {
+    if (!found->shared == !shared && found->count == count) {
         *limit = found;
         return FRUN_OK;
     }
+    if (!found->shared != !shared)
+        snprintf(why, FRI_WHY, "limit %.400s is open as %sshared", name,
+                 shared ? "not " : "");
+    else
+        snprintf(why, FRI_WHY,
+                 "limit %.400s is open with another count: %u, not %u", name,
+                 found->count, count);
     fri_handle_unref(&found->handle);
-    snprintf(why, FRI_WHY, "limit %.400s is open %s%s", name,
-             how[0] == 'a' ? "with " : "as ", how);
     return FRUN_EINVAL;
 }
 

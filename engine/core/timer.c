@@ -1,61 +1,81 @@
 #include "core/timer.h"
 
-static void place(struct fri_timers *ts, size_t i, struct fri_timer *t)
+/* Of two that have no siblings the later becomes the other's first child. */
+static struct fri_timer *join(struct fri_timer *a, struct fri_timer *b)
 {
-    ts->heap[i] = t;
-    t->place = i;
-}
+    struct fri_timer *later = b;
 
-static void sift_up(struct fri_timers *ts, size_t i, struct fri_timer *t)
-{
-    for (; i > 1 && ts->heap[i / 2]->deadline > t->deadline; i /= 2)
-        place(ts, i, ts->heap[i / 2]);
-    place(ts, i, t);
-}
-
-static void sift_down(struct fri_timers *ts, size_t i, struct fri_timer *t)
-{
-    for (size_t child; (child = 2 * i) <= ts->count; i = child) {
-        if (child < ts->count
-            && ts->heap[child + 1]->deadline < ts->heap[child]->deadline)
-            child++;
-        if (ts->heap[child]->deadline >= t->deadline)
-            break;
-        place(ts, i, ts->heap[child]);
+    if (!a || !b)
+        return a ? a : b;
+    if (b->deadline < a->deadline) {
+        later = a;
+        a = b;
     }
-    place(ts, i, t);
+    later->before = a;
+    later->next = a->child;
+    if (a->child)
+        a->child->before = later;
+    a->child = later;
+    return a;
 }
 
-bool fri_timers_reserve(struct fri_timers *ts)
+static struct fri_timer *take(struct fri_timer **list)
 {
-    size_t want = ts->capacity ? ts->capacity * 2 : 16;
-    struct fri_timer **heap;
+    struct fri_timer *t = *list;
 
-    if (ts->count + 1 < ts->capacity)
-        return true;
-    heap = fri_realloc(ts->memory, ts->heap, want * sizeof *heap);
-    if (!heap)
-        return false;
-    ts->heap = heap;
-    ts->capacity = want;
-    return true;
+    if (!t)
+        return NULL;
+    *list = t->next;
+    t->next = t->before = NULL;
+    return t;
+}
+
+/* Siblings as one heap: two by two, then all of these. */
+static struct fri_timer *join_all(struct fri_timer *list)
+{
+    struct fri_timer *pairs = NULL, *all = NULL;
+
+    while (list) {
+        struct fri_timer *a = take(&list), *b = take(&list);
+
+        a = join(a, b);
+        a->next = pairs;
+        pairs = a;
+    }
+    while (pairs) {
+        struct fri_timer *a = take(&pairs);
+
+        all = join(all, a);
+    }
+    return all;
+}
+
+static void unlink_timer(struct fri_timer *t)
+{
+    if (t->before->child == t)
+        t->before->child = t->next;
+    else
+        t->before->next = t->next;
+    if (t->next)
+        t->next->before = t->before;
+    t->next = t->before = NULL;
 }
 
 void fri_timer_stop(struct fri_timers *ts, struct fri_timer *t)
 {
-    size_t i = t->place;
-    struct fri_timer *last;
+    struct fri_timer *rest;
 
-    if (i == 0)
+    if (!t->set)
         return;
-    t->place = 0;
-    last = ts->heap[ts->count--];
-    if (last == t)
+    rest = join_all(t->child);
+    t->set = false;
+    t->child = NULL;
+    if (t == ts->first) {
+        ts->first = rest;
         return;
-    if (i > 1 && ts->heap[i / 2]->deadline > last->deadline)
-        sift_up(ts, i, last);
-    else
-        sift_down(ts, i, last);
+    }
+    unlink_timer(t);
+    ts->first = join(ts->first, rest);
 }
 
 void fri_timer_set(struct fri_timers *ts, struct fri_timer *t,
@@ -63,33 +83,42 @@ void fri_timer_set(struct fri_timers *ts, struct fri_timer *t,
 {
     fri_timer_stop(ts, t);
     t->deadline = deadline;
-    sift_up(ts, ++ts->count, t);
+    t->set = true;
+    ts->first = join(ts->first, t);
 }
 
 fri_time fri_timers_run(struct fri_timers *ts, fri_time now)
 {
-    while (ts->count > 0 && ts->heap[1]->deadline <= now) {
-        struct fri_timer *t = ts->heap[1];
+    while (ts->first && ts->first->deadline <= now) {
+        struct fri_timer *t = ts->first;
 
         fri_timer_stop(ts, t);
         t->fire(t, now);
     }
-    return ts->count > 0 ? ts->heap[1]->deadline : FRI_NEVER;
+    return ts->first ? ts->first->deadline : FRI_NEVER;
+}
+
+static struct fri_timer *parent_of(const struct fri_timer *t)
+{
+    while (t->before && t->before->child != t)
+        t = t->before;
+    return t->before;
+}
+
+/* Each after its parent. */
+static struct fri_timer *following(struct fri_timer *t)
+{
+    if (t->child)
+        return t->child;
+    while (t && !t->next)
+        t = parent_of(t);
+    return t ? t->next : NULL;
 }
 
 /* Their order stays, but for those that come to the end of time. */
 void fri_timers_shift(struct fri_timers *ts, fri_time by)
 {
-    for (size_t i = 1; i <= ts->count; i++) {
-        fri_time *at = &ts->heap[i]->deadline;
-
-        *at = *at > FRI_NEVER - by ? FRI_NEVER : *at + by;
-    }
-}
-
-void fri_timers_free(struct fri_timers *ts)
-{
-    fri_free(ts->memory, ts->heap);
-    ts->heap = NULL;
-    ts->count = ts->capacity = 0;
+    for (struct fri_timer *t = ts->first; t; t = following(t))
+        t->deadline = t->deadline > FRI_NEVER - by ? FRI_NEVER
+                                                   : t->deadline + by;
 }

@@ -1,32 +1,32 @@
 /*
- * timer.h - deadlines in a binary heap.
+ * timer.h - deadlines in a heap that needs no memory.
  *
- * A timer is part of what it times.  Under the engine's lock.
+ * A timer is part of what it times, and so are its links to others (a pairing
+ * heap): to set one cannot fail, however short memory is.  What waits for a
+ * timer would wait for ever if it could.  A timer that is set stays where it
+ * is.  Under the engine's lock.
  */
 #ifndef FRI_TIMER_H
 #define FRI_TIMER_H
 
 #include "base/clock.h"
-#include "base/memory.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct fri_timer {
     fri_time deadline;
-    size_t place; /* in the heap from 1; 0: not set */
+    bool set;
+    struct fri_timer *child, *next; /* no child is earlier */
+    struct fri_timer *before;       /* the sibling there, else the parent */
     void (*fire)(struct fri_timer *timer, fri_time now);
 };
 
 struct fri_timers {
-    const struct fri_memory *memory;
-    struct fri_timer **heap; /* 1 .. count */
-    size_t count, capacity;
+    struct fri_timer *first; /* the earliest, or NULL */
 };
 
-/* Makes room for one more timer, so that the next set cannot fail. */
-bool fri_timers_reserve(struct fri_timers *timers);
-
-/* Sets or moves; room must have been reserved since the last set. */
+/* Sets or moves. */
 void fri_timer_set(struct fri_timers *timers, struct fri_timer *timer,
                    fri_time deadline);
 void fri_timer_stop(struct fri_timers *timers, struct fri_timer *timer);
@@ -36,6 +36,5 @@ fri_time fri_timers_run(struct fri_timers *timers, fri_time now);
 
 /* All deadlines come so much later. */
 void fri_timers_shift(struct fri_timers *timers, fri_time by);
-void fri_timers_free(struct fri_timers *timers);
 
 #endif

@@ -263,8 +263,7 @@ bool fri_set_arm(struct fri_set *set, size_t left, bool failure,
     atomic_store_explicit(&set->satisfied, false, memory_order_relaxed);
     now = enough(set);
     if (!now && deadline != FRI_NEVER) {
-        now = set->timed_out = deadline <= e->sched.clock(e->sched.clock_user)
-                               || !fri_timers_reserve(&e->sched.timers);
+        now = set->timed_out = deadline <= e->sched.clock(e->sched.clock_user);
         if (!now)
             fri_engine_timer(e, &set->timer, deadline);
     }

@@ -85,7 +85,7 @@ void fri_canon_begin(struct fri_canon *c, const struct fri_canon_hooks *hooks)
     c->walked = 0;
     c->depth = 0;
     c->aside = c->failed = false;
-    c->sources = true;
+    c->sources = !hooks->version;
     c->why[0] = '\0';
 }
 

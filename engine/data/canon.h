@@ -15,7 +15,7 @@
  *     sharing  a part that was there before is its number in that order, so
  *              cycles end, and {t, t} is not {t, copy of t}
  *     futures  their first value, as if it stood there
- *     handles  kind and name
+ *     handles  kind and name, or what they hold
  *     names    of things that are found by name, without where they are found
  *
  * A function is parts, each with a name: its source, its upvalues, the globals
@@ -31,12 +31,17 @@
 /* The user's side of what stands for more than its bytes. */
 struct fri_canon_hooks {
     void *user;
+    bool version; /* it stands for what functions and modules are made of */
     /* The name of the thing, or NULL. */
     const char *(*handle)(void *user, const struct fri_handle *h);
     /* The sequence whose first value the future has; false: it has none. */
     bool (*future)(void *user, struct fri_handle *h, const void **bytes,
                    size_t *length, struct fri_handle *const **handles,
                    uint32_t *count);
+    /* The digest of what the thing holds for good.  1: it is set, 0: there is
+     * no such, -1: refused, *why is set. */
+    int (*held)(void *user, struct fri_handle *h, struct fri_digest *digest,
+                const char **why);
     /* What the script module of that name, n bytes, is made of.  1: *source
      * is set, 0: it is no script module, -1: refused, *why is set. */
     int (*module)(void *user, const char *name, size_t n,
@@ -67,11 +72,10 @@ bool fri_canon_values(struct fri_canon *c, const struct fri_canon_hooks *hooks,
                       uint64_t *parts, unsigned most, unsigned *count);
 
 /* The parts of the function that is the first value of a sequence, one after
- * the other; `sources` false: its version stands for what it and those that
- * it reaches are made of.  False: why. */
+ * the other.  False: why. */
 bool fri_canon_function(struct fri_canon *c,
                         const struct fri_canon_hooks *hooks,
-                        const struct fri_message *m, bool sources,
+                        const struct fri_message *m,
                         void (*part)(void *user,
                                      const struct fri_canon_part *part),
                         void *user);

@@ -15,7 +15,7 @@ struct fri_node {
     union {
         uint64_t bits; /* of a number */
         size_t length; /* of a text, a list of numbers, a table's list */
-        const struct fri_handle *handle;
+        struct fri_handle *handle;
     } u;
     uint32_t next;     /* of the same parent */
     uint32_t child;    /* TABLE: items, then key, value ...; OBJECT: then the
@@ -75,6 +75,9 @@ uint32_t fri_canon_read(struct fri_canon *c, const void *bytes, size_t length,
 /* canonpairs.c: adds a pair to the list of them; sorts those from `from`. */
 bool fri_canon_pair(struct fri_canon *c, uint32_t key, uint32_t value);
 void fri_canon_sort(struct fri_canon *c, size_t from);
+
+/* Has its key an order of its own?  If not, it comes behind those that have. */
+bool fri_canon_ordered(const struct fri_canon *c, const struct fri_pair *p);
 
 /* canonwalk.c */
 void fri_canon_walk(struct fri_canon *c, struct fri_digester *d,

@@ -1,6 +1,12 @@
 /*
  * canonpairs.c - the pairs of a table in an order that is the same everywhere.
+ *
+ * Keys that have no order of their own, tables say, are sorted by digests of
+ * what they are; where these are equal, of what is under them.  In such a
+ * digest other keys of that sort only count, or else nodes of a graph that
+ * have each other as keys would be walked through on all ways there are.
  */
+
 #define _GNU_SOURCE
 #include "data/canon_private.h"
 
@@ -69,12 +75,15 @@ static int compare(const void *first, const void *second, void *nodes)
     }
 }
 
-/* Of a key that has no order: as if it were met alone, and not at all. */
+bool fri_canon_ordered(const struct fri_canon *c, const struct fri_pair *p)
+{
+    return rank(c->nodes[p->key].tag) < 4;
+}
+
+/* As if it were met alone, and not at all. */
 static struct fri_digest digest_aside(struct fri_canon *c, uint32_t node)
 {
     uint32_t walked = c->walked;
-    size_t touched = c->touched.count;
-    bool aside = c->aside;
     void (*part)(void *, const struct fri_canon_part *) = c->part;
     struct fri_digest digest;
 
@@ -82,23 +91,58 @@ static struct fri_digest digest_aside(struct fri_canon *c, uint32_t node)
     c->part = NULL;
     digest = fri_canon_digest(c, node);
     c->part = part;
-    c->aside = aside;
-    while (c->touched.count > touched)
+    c->aside = false;
+    while (c->touched.count > 0)
         c->nodes[c->touched.items[--c->touched.count]].number = 0;
     c->walked = walked;
     return digest;
 }
 
+static void sort(struct fri_canon *c, size_t from, size_t end)
+{
+    if (end - from > 1)
+        qsort_r(c->pairs + from, end - from, sizeof *c->pairs, compare,
+                c->nodes);
+}
+
+static bool equal(const struct fri_pair *p, const struct fri_pair *q)
+{
+    return memcmp(p->digest.bytes, q->digest.bytes, FRI_DIGEST) == 0;
+}
+
+/* Those from `from` on have keys without order, and are sorted by them. */
+static void sort_equals(struct fri_canon *c, size_t from)
+{
+    size_t next;
+
+    for (; from < c->pair_count; from = next) {
+        for (next = from + 1; next < c->pair_count
+                              && equal(&c->pairs[from], &c->pairs[next]);
+             next++)
+            continue;
+        for (size_t i = from; next - from > 1 && i < next; i++) {
+            struct fri_digest digest = digest_aside(c, c->pairs[i].value);
+
+            c->pairs[i].digest = digest;
+        }
+        sort(c, from, next);
+    }
+}
+
 void fri_canon_sort(struct fri_canon *c, size_t from)
 {
-    size_t n = c->pair_count - from;
+    size_t ordered = from;
 
-    for (size_t i = from; i < c->pair_count; i++)
-        if (rank(c->nodes[c->pairs[i].key].tag) == 4) {
+    for (size_t i = from; i < c->pair_count; i++) {
+        if (fri_canon_ordered(c, &c->pairs[i])) {
+            ordered++;
+        } else if (!c->aside) {
             struct fri_digest digest = digest_aside(c, c->pairs[i].key);
 
             c->pairs[i].digest = digest;
         }
-    if (n > 1)
-        qsort_r(c->pairs + from, n, sizeof *c->pairs, compare, c->nodes);
+    }
+    sort(c, from, c->pair_count);
+    if (!c->aside)
+        sort_equals(c, ordered);
 }

@@ -43,7 +43,8 @@ struct fri_digest fri_canon_digest(struct fri_canon *c, uint32_t node)
     return fri_digest_end(&d);
 }
 
-/* Walks through the pairs from `from` on, sorted, and forgets them. */
+/* Walks through the pairs from `from` on, sorted, and forgets them.  Aside only
+ * those count that have an order. */
 static void walk_pairs(struct fri_canon *c, struct fri_digester *d,
                        size_t from)
 {
@@ -52,6 +53,8 @@ static void walk_pairs(struct fri_canon *c, struct fri_digester *d,
     fri_canon_sort(c, from);
     fri_digest_number(d, end - from);
     for (size_t i = from; i < end && !c->failed; i++) {
+        if (c->aside && !fri_canon_ordered(c, &c->pairs[i]))
+            break;
         fri_canon_walk(c, d, c->pairs[i].key);
         fri_canon_walk(c, d, c->pairs[i].value);
     }
@@ -196,26 +199,32 @@ static void walk_name(struct fri_canon *c, struct fri_digester *d,
 }
 
 static void walk_handle(struct fri_canon *c, struct fri_digester *d,
-                        const struct fri_handle *h)
+                        struct fri_handle *h)
 {
-    const char *name = c->hooks->handle ? c->hooks->handle(c->hooks->user, h)
-                                        : NULL;
+    const struct fri_canon_hooks *k = c->hooks;
+    const char *name = k->handle ? k->handle(k->user, h) : NULL, *why = "";
+    struct fri_digest digest;
+    int held = k->held ? k->held(k->user, h, &digest, &why) : 0;
 
     fri_digest_byte(d, 'H');
     fri_digest_number(d, h->kind);
     fri_digest_text(d, name ? name : "", name ? strlen(name) : 0);
+    if (held > 0)
+        fri_digest_add(d, digest.bytes, FRI_DIGEST);
+    else if (held < 0)
+        fri_canon_fail(c, "%s", why);
 }
 
 /* ---- functions -------------------------------------------------------- */
 
 static bool has_source(struct fri_canon *c, const struct fri_source_mark *m)
 {
-    if (m->kind == FRI_SOURCE_DIGEST)
-        return true;
-    if (c->sources)
+    if (!c->sources)
+        return false;
+    if (m->kind != FRI_SOURCE_DIGEST)
         fri_canon_fail(c, "%.*s", (int)(m->length < 400 ? m->length : 400),
                        m->name ? m->name : "a function without source");
-    return false;
+    return m->kind == FRI_SOURCE_DIGEST;
 }
 
 static struct fri_source_mark mark_of(const struct fri_canon *c, uint32_t self)
@@ -320,7 +329,7 @@ static void walk_parts(struct fri_canon *c, uint32_t self, bool outermost)
 {
     struct fri_source_mark m = mark_of(c, self);
 
-    if (c->sources && has_source(c, &m))
+    if (has_source(c, &m))
         give_part(c, "function", m.name, outermost ? 0 : m.length, &m.digest);
     part_upvalues(c, self, &m);
     part_globals(c, self);
@@ -463,7 +472,7 @@ bool fri_canon_values(struct fri_canon *c, const struct fri_canon_hooks *hooks,
 
 bool fri_canon_function(struct fri_canon *c,
                         const struct fri_canon_hooks *hooks,
-                        const struct fri_message *m, bool sources,
+                        const struct fri_message *m,
                         void (*part)(void *user,
                                      const struct fri_canon_part *part),
                         void *user)
@@ -472,7 +481,6 @@ bool fri_canon_function(struct fri_canon *c,
     uint32_t node;
 
     fri_canon_begin(c, hooks);
-    c->sources = sources;
     c->part = part;
     c->part_user = user;
     node = fri_canon_read(c, m->data, m->length, m->handles, m->handle_count,

@@ -236,10 +236,15 @@ static inline const char *fri_get_str(struct fri_reader *r, uint8_t tag,
  * EUNSENDABLE when it is nested deeper than FRI_DEPTH. */
 frun_status fri_encode(struct fri_buffer *b, const frun_value *value);
 
+/* Why a value could not be encoded, found out by trying: EUNSENDABLE, ENOMEM,
+ * or OK. */
+frun_status fri_encode_try(const frun_value *value);
+
 /* Reads one value, the first of its sequence (whole ones: value.h).  Tables
  * become lists (only items) or maps; what only Lua can hold (functions,
  * handles, metatables) is EUNSENDABLE; malformed is EINVAL. */
-frun_status fri_decode(struct fri_reader *r, frun_value **value);
+frun_status fri_decode(const struct fri_memory *m, struct fri_reader *r,
+                       frun_value **value);
 
 /* True when `bytes` is a well-formed sequence of known tags, within bounds,
  * with nothing after it.  What the script layer adds is checked for form. */

@@ -9,37 +9,37 @@
 
 #include "base/hash.h"
 
-#include <stdlib.h>
-
 struct frame {
     const struct fri_table *from;
     frun_value *to;
 };
 
 struct copier {
+    const struct fri_memory *memory;
     struct fri_buffer frames; /* the tables being copied */
     struct fri_met met;       /* shared tables and their copies */
 };
 
-static frun_value *copy_scalar(const frun_value *v)
+static frun_value *copy_scalar(const struct fri_memory *m, const frun_value *v)
 {
-    frun_value *copy;
-
     if (v->fixed)
         return fri_fixed(v);
-    if (v->kind == FRUN_STR)
-        return frun_value_str(fri_bytes(v), v->u.length);
-    copy = malloc(sizeof(*copy));
-    if (copy)
-        *copy = *v;
-    return copy;
+    switch (v->kind) {
+    case FRUN_STR:
+        return fri_value_str(m, fri_bytes(v), v->u.length);
+    case FRUN_INT:
+        return fri_value_int(m, v->u.whole);
+    default:
+        return fri_value_num(m, v->u.real);
+    }
 }
 
 /* An empty copy, to be filled when its frame is the last one. */
 static frun_value *copy_table(struct copier *c, const frun_value *v)
 {
     struct frame frame = { fri_table_of(v),
-                           fri_table_new((frun_type)v->kind, v->u.length) };
+                           fri_table_new(c->memory, (frun_type)v->kind,
+                                         v->u.length) };
 
     if (!frame.to)
         return NULL;
@@ -59,9 +59,10 @@ static frun_value *copy_slot(struct copier *c, const frun_value *v)
 
     v = fri_look_through(v);
     if (!fri_is_table(v))
-        return copy_scalar(v);
+        return copy_scalar(c->memory, v);
     copy = v->shared ? fri_met_find(&c->met, v) : NULL;
-    return copy ? fri_value_seen((const frun_value *)(uintptr_t)*copy)
+    return copy ? fri_value_seen(c->memory,
+                                 (const frun_value *)(uintptr_t)*copy)
                 : copy_table(c, v);
 }
 
@@ -87,16 +88,17 @@ static bool copy_frames(struct copier *c)
     return true;
 }
 
-frun_value *frun_value_copy(const frun_value *value)
+frun_value *fri_value_copy(const struct fri_memory *m,
+                           const frun_value *value)
 {
-    struct copier c = { .met.size = 0 };
+    struct copier c = { .memory = m, .met.memory = m };
     frun_value *copy;
 
     if (!value)
         return NULL;
     if (!fri_is_table(value))
-        return copy_scalar(value);
-    fri_buffer_init(&c.frames, NULL);
+        return copy_scalar(m, value);
+    fri_buffer_init(&c.frames, m);
     copy = copy_table(&c, value);
     if (copy && !copy_frames(&c)) {
         frun_value_free(copy);
@@ -104,6 +106,22 @@ frun_value *frun_value_copy(const frun_value *value)
     }
     fri_buffer_free(&c.frames);
     fri_met_free(&c.met);
+    return copy;
+}
+
+frun_value *frun_value_copy(const frun_value *value)
+{
+    return fri_value_copy(NULL, value);
+}
+
+frun_value *fri_value_release(frun_value *value)
+{
+    frun_value *copy;
+
+    if (!value || !value->hooked)
+        return value;
+    copy = fri_value_copy(NULL, value);
+    frun_value_free(value);
     return copy;
 }
 
@@ -130,15 +148,16 @@ const uint64_t *fri_met_find(const struct fri_met *met,
 
 static bool met_grow(struct fri_met *met)
 {
-    struct fri_met next = { .size = met->size ? 2 * met->size : 16 };
+    struct fri_met next = { .memory = met->memory,
+                            .size = met->size ? 2 * met->size : 16 };
 
-    next.slots = calloc(next.size, sizeof(*next.slots));
+    next.slots = fri_alloc_zero(met->memory, next.size * sizeof(*next.slots));
     if (!next.slots)
         return false;
     for (size_t i = 0; i < met->size; i++)
         if (met->slots[i].table)
             *meeting(&next, met->slots[i].table) = met->slots[i];
-    free(met->slots);
+    fri_free(met->memory, met->slots);
     met->slots = next.slots;
     met->size = next.size;
     return true;
@@ -155,6 +174,6 @@ bool fri_met_add(struct fri_met *met, const frun_value *table, uint64_t number)
 
 void fri_met_free(struct fri_met *met)
 {
-    free(met->slots);
-    *met = (struct fri_met){ .size = 0 };
+    fri_free(met->memory, met->slots);
+    *met = (struct fri_met){ .memory = met->memory };
 }

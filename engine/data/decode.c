@@ -10,6 +10,7 @@
 #include "data/value.h"
 
 struct maker {
+    const struct fri_memory *memory;
     struct fri_reader *r;
     struct fri_buffer parts; /* a frun_value * each */
     size_t owed;
@@ -55,7 +56,7 @@ static bool promise(struct maker *m, size_t n)
 /* The next part, with room for so many slots. */
 static frun_value *new_part(struct maker *m, frun_type kind, size_t slots)
 {
-    frun_value *v = fri_table_new(kind, slots);
+    frun_value *v = fri_table_new(m->memory, kind, slots);
 
     fri_buffer_add(&m->parts, &v, sizeof(v));
     if (v && !m->parts.failed)
@@ -93,7 +94,7 @@ static bool read_numbered(struct maker *m, frun_value *map, size_t n)
             return false;
         if (v->kind == FRUN_NULL)
             continue;
-        if (!add(m, map, frun_value_int((int64_t)i + 1))) {
+        if (!add(m, map, fri_value_int(m->memory, (int64_t)i + 1))) {
             frun_value_free(v);
             return false;
         }
@@ -176,10 +177,12 @@ static frun_value *read_packed(struct maker *m, uint8_t tag)
     if (!list)
         return NULL;
     for (; n > 0; n--) {
-        if (!add(m, list,
-                 tag == FRI_NUMS
-                     ? frun_value_num(fri_get_num(m->r))
-                     : frun_value_int((int64_t)fri_get_raw64(m->r)))) {
+        frun_value *v
+            = tag == FRI_NUMS
+                  ? fri_value_num(m->memory, fri_get_num(m->r))
+                  : fri_value_int(m->memory, (int64_t)fri_get_raw64(m->r));
+
+        if (!add(m, list, v)) {
             frun_value_free(list);
             return NULL;
         }
@@ -194,7 +197,7 @@ static frun_value *read_ref(struct maker *m)
     if (n >= m->parts.length / sizeof(frun_value *))
         return fail(m, FRUN_EINVAL);
     m->refs = true;
-    return fri_value_seen(part_at(m, (size_t)n));
+    return fri_value_seen(m->memory, part_at(m, (size_t)n));
 }
 
 static frun_value *read_string(struct maker *m, uint8_t tag)
@@ -202,7 +205,7 @@ static frun_value *read_string(struct maker *m, uint8_t tag)
     size_t length;
     const char *s = fri_get_str(m->r, tag, &length);
 
-    return s ? frun_value_str(s, length) : fail(m, FRUN_EINVAL);
+    return s ? fri_value_str(m->memory, s, length) : fail(m, FRUN_EINVAL);
 }
 
 static frun_value *read_tagged(struct maker *m, uint8_t tag)
@@ -214,11 +217,11 @@ static frun_value *read_tagged(struct maker *m, uint8_t tag)
     case FRI_TRUE:
         return frun_value_bool(tag == FRI_TRUE);
     case FRI_INT:
-        return frun_value_int(fri_get_zigzag(m->r));
+        return fri_value_int(m->memory, fri_get_zigzag(m->r));
     case FRI_NUM:
-        return frun_value_num(fri_get_num(m->r));
+        return fri_value_num(m->memory, fri_get_num(m->r));
     case FRI_I64:
-        return frun_value_int((int64_t)fri_get_raw64(m->r));
+        return fri_value_int(m->memory, (int64_t)fri_get_raw64(m->r));
     case FRI_STR:
         return read_string(m, tag);
     case FRI_TABLE:
@@ -242,7 +245,7 @@ static frun_value *read_value(struct maker *m)
     if (m->r->bad)
         return fail(m, FRUN_EINVAL);
     if (tag <= FRI_SMALL_INT)
-        v = frun_value_int(tag);
+        v = fri_value_int(m->memory, tag);
     else if (tag < FRI_NIL)
         v = read_string(m, tag);
     else
@@ -268,9 +271,10 @@ static void end_reading(struct maker *m)
 }
 
 /* Numbers the parts from this value on: right for the first of a sequence. */
-frun_status fri_decode(struct fri_reader *r, frun_value **value)
+frun_status fri_decode(const struct fri_memory *memory, struct fri_reader *r,
+                       frun_value **value)
 {
-    struct maker m = { .r = r };
+    struct maker m = { .memory = memory, .r = r, .parts.memory = memory };
 
     *value = read_value(&m);
     end_reading(&m);
@@ -279,7 +283,8 @@ frun_status fri_decode(struct fri_reader *r, frun_value **value)
 
 static frun_value *read_several(struct maker *m, size_t n)
 {
-    frun_value *list = promise(m, n) ? fri_table_new(FRUN_LIST, n) : NULL;
+    frun_value *list
+        = promise(m, n) ? fri_table_new(m->memory, FRUN_LIST, n) : NULL;
 
     if (list && read_items(m, list, n))
         return list;
@@ -307,11 +312,12 @@ static frun_value *read_sequence(struct maker *m)
     return fail(m, FRUN_EINVAL);
 }
 
-frun_status fri_value_unpack(const void *bytes, size_t length,
+frun_status fri_value_unpack(const struct fri_memory *memory,
+                             const void *bytes, size_t length,
                              frun_value **value)
 {
     struct fri_reader r;
-    struct maker m = { .r = &r };
+    struct maker m = { .memory = memory, .r = &r, .parts.memory = memory };
 
     fri_reader_init(&r, bytes, length);
     *value = read_sequence(&m);

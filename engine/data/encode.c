@@ -167,12 +167,25 @@ static frun_status write_all(struct writer *w, const frun_value *value)
 
 frun_status fri_encode(struct fri_buffer *b, const frun_value *value)
 {
-    return write_all(&(struct writer){ .b = b }, value);
+    struct writer w = { .b = b, .met.memory = b->memory };
+
+    return write_all(&w, value);
+}
+
+frun_status fri_encode_try(const frun_value *value)
+{
+    struct fri_buffer room;
+    frun_status status;
+
+    fri_buffer_init(&room, NULL);
+    status = fri_encode(&room, value);
+    fri_buffer_free(&room);
+    return status;
 }
 
 frun_status fri_value_pack(struct fri_buffer *b, const frun_value *value)
 {
-    struct writer w = { .b = b };
+    struct writer w = { .b = b, .met.memory = b->memory };
     size_t before = b->length;
     frun_status status;
 

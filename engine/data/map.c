@@ -10,8 +10,6 @@
 
 #include "base/hash.h"
 
-#include <stdlib.h>
-
 enum { FEW = 8 }; /* pairs that are searched one by one */
 
 struct key {
@@ -105,13 +103,14 @@ static size_t find_key(const struct fri_table *t, const struct key *key)
 static frun_status index_map(struct fri_table *t, size_t pairs)
 {
     size_t used = t->head.u.length / 2;
+    const struct fri_memory *m = fri_value_memory(&t->head);
     struct fri_table next = *t;
 
     if (pairs >= UINT32_MAX)
         return FRUN_ENOMEM;
     for (next.place_count = 4 * FEW; next.place_count < 2 * pairs;)
         next.place_count *= 2;
-    next.places = calloc(next.place_count, sizeof(*next.places));
+    next.places = fri_alloc_zero(m, next.place_count * sizeof(*next.places));
     if (!next.places)
         return FRUN_ENOMEM;
     for (size_t i = 0; i < used; i++) {
@@ -119,12 +118,12 @@ static frun_status index_map(struct fri_table *t, size_t pairs)
         struct fri_place *p = find_place(&next, &key);
 
         if (p->entry != 0) {
-            free(next.places);
+            fri_free(m, next.places);
             return FRUN_EINVAL;
         }
         *p = (struct fri_place){ key.hash, (uint32_t)i + 1 };
     }
-    free(t->places);
+    fri_free(m, t->places);
     t->places = next.places;
     t->place_count = next.place_count;
     return FRUN_OK;
@@ -162,7 +161,7 @@ static frun_status add_pair(struct fri_table *t, const struct key *key,
         status = FRUN_ENOMEM;
     if (status != FRUN_OK)
         return status;
-    name = frun_value_str(key->bytes, key->bits);
+    name = fri_value_str(fri_value_memory(&t->head), key->bytes, key->bits);
     if (!name)
         return FRUN_ENOMEM;
     if (t->places)
@@ -179,7 +178,7 @@ static frun_status replace(struct fri_table *t, size_t slot, frun_value *item)
 
     if (t->head.shared && fri_is_table(old)) {
         if (!t->retired)
-            t->retired = frun_value_list();
+            t->retired = fri_value_list(fri_value_memory(&t->head));
         if (!t->retired || !fri_table_reserve(fri_table_of(t->retired), 1))
             return FRUN_ENOMEM;
         t->slots[slot] = item;
@@ -198,7 +197,7 @@ static frun_status put(frun_value *map, const char *name, frun_value *item)
 
     if (!map || !item)
         return FRUN_ENOMEM;
-    if (map->kind != FRUN_MAP || !name)
+    if (map->kind != FRUN_MAP || !name || item == map)
         return FRUN_EINVAL;
     key = string_key(name, strlen(name));
     slot = find_key(t, &key);
@@ -210,7 +209,7 @@ frun_status frun_value_put(frun_value *map, const char *key, frun_value *item)
 {
     frun_status status = put(map, key, item);
 
-    if (status != FRUN_OK)
+    if (status != FRUN_OK && item != map)
         frun_value_free(item);
     return status;
 }

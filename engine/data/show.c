@@ -58,10 +58,29 @@ static void put_whole(struct shower *s, int64_t n)
     put(s, text);
 }
 
-static bool is_control(const unsigned char *c, size_t left)
+/* Of a character that steers a terminal, how many bytes; else 0. */
+static size_t control(const unsigned char *c, size_t left)
 {
-    return *c < 0x20 || *c == 0x7f
-           || (*c == 0xc2 && left > 1 && c[1] < 0xa0);
+    if (*c == 0xc2 && left > 1 && c[1] < 0xa0)
+        return 2;
+    return *c < 0x20 || *c == 0x7f;
+}
+
+/* One character, or a byte of it; how many bytes. */
+static size_t put_character(struct fri_buffer *out, const unsigned char *c,
+                            size_t left)
+{
+    size_t n = control(c, left);
+
+    if (*c == '"' || *c == '\\')
+        fri_buffer_printf(out, "\\%c", *c);
+    else if (*c == '\n' || *c == '\t')
+        fri_buffer_text(out, *c == '\n' ? "\\n" : "\\t");
+    else if (n == 0)
+        fri_buffer_byte(out, *c);
+    for (size_t i = 0; i < n && *c != '\n' && *c != '\t'; i++)
+        fri_buffer_printf(out, "\\%u", c[i]);
+    return n ? n : 1;
 }
 
 static void put_string(struct shower *s, const char *text, size_t length)
@@ -74,15 +93,8 @@ static void put_string(struct shower *s, const char *text, size_t length)
     while (n < length && n > 0 && (c[n] & 0xc0) == 0x80)
         n--;
     fri_buffer_byte(s->out, '"');
-    for (size_t i = 0; i < n; i++)
-        if (c[i] == '"' || c[i] == '\\')
-            fri_buffer_printf(s->out, "\\%c", c[i]);
-        else if (c[i] == '\n' || c[i] == '\t')
-            fri_buffer_text(s->out, c[i] == '\n' ? "\\n" : "\\t");
-        else if (is_control(c + i, n - i))
-            fri_buffer_printf(s->out, "\\%u", c[i]);
-        else
-            fri_buffer_byte(s->out, c[i]);
+    for (size_t i = 0; i < n;)
+        i += put_character(s->out, c + i, n - i);
     fri_buffer_text(s->out, n < length ? "...\"" : "\"");
 }
 
@@ -125,6 +137,73 @@ static void separate(struct shower *s, size_t i)
     }
 }
 
+/* A pair of a table as it is shown, in out. */
+struct pair {
+    size_t at, end;
+};
+
+static bool is_before(const uint8_t *text, struct pair a, struct pair b)
+{
+    size_t n = a.end - a.at, m = b.end - b.at;
+    int order = memcmp(text + a.at, text + b.at, n < m ? n : m);
+
+    return order < 0 || (order == 0 && n <= m);
+}
+
+static void sort(const uint8_t *text, struct pair *pairs, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = i; j > 0; j--) {
+            struct pair a = pairs[j - 1], b = pairs[j];
+
+            if (is_before(text, a, b))
+                break;
+            pairs[j - 1] = b;
+            pairs[j] = a;
+        }
+}
+
+/* Lua's own order differs from run to run. */
+static void put_in_order(struct shower *s, struct pair *pairs, size_t count)
+{
+    struct fri_buffer sorted;
+    uint8_t *text = s->out->data;
+    size_t first = count > 0 ? pairs[0].at : 0;
+
+    if (count < 2 || s->cut || s->out->failed)
+        return;
+    sort(text, pairs, count);
+    fri_buffer_init(&sorted, s->out->memory);
+    for (size_t i = 0; i < count; i++) {
+        fri_buffer_text(&sorted, i > 0 ? ", " : "");
+        fri_buffer_add(&sorted, text + pairs[i].at,
+                       pairs[i].end - pairs[i].at);
+    }
+    if (!sorted.failed)
+        memcpy(text + first, sorted.data, sorted.length);
+    fri_buffer_free(&sorted);
+}
+
+/* Items, then pairs of a key and a value. */
+static void show_fields(struct shower *s, size_t items, size_t all)
+{
+    struct pair pairs[ITEMS];
+    size_t count = 0;
+
+    for (size_t i = 0; i < all && !s->r.bad; i++) {
+        size_t start;
+
+        separate(s, i);
+        start = s->out->length;
+        if (i >= items)
+            show_key(s);
+        show_value(s);
+        if (i >= items && i < ITEMS && s->mute == 0)
+            pairs[count++] = (struct pair){ start, s->out->length };
+    }
+    put_in_order(s, pairs, count);
+}
+
 static void show_table(struct shower *s, bool object)
 {
     size_t items = fri_get_count(&s->r, 1), pairs = fri_get_count(&s->r, 2);
@@ -135,12 +214,7 @@ static void show_table(struct shower *s, bool object)
         s->mute++;
     }
     put(s, "{");
-    for (size_t i = 0; i < all && !s->r.bad; i++) {
-        separate(s, i);
-        if (i >= items)
-            show_key(s);
-        show_value(s);
-    }
+    show_fields(s, items, all);
     s->mute -= all > ITEMS && !s->r.bad;
     put(s, "}");
     s->mute += object;

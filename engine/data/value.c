@@ -14,6 +14,52 @@ enum { FIRST_SLOTS = 8 };
 
 #define TWO_TO_63 9223372036854775808.0
 
+/* ---- nodes ------------------------------------------------------------ */
+
+enum { BEFORE = _Alignof(max_align_t) }; /* a hooked node */
+
+const struct fri_memory *fri_value_memory(const frun_value *v)
+{
+    const struct fri_memory *m = NULL;
+
+    if (v && v->hooked)
+        memcpy(&m, (const char *)v - BEFORE, sizeof(m));
+    return m;
+}
+
+static void *hooked_new(const struct fri_memory *m, size_t size)
+{
+    char *block = fri_alloc(m, BEFORE + size);
+    frun_value *v;
+
+    if (!block)
+        return NULL;
+    memcpy(block, &m, sizeof(m));
+    v = (frun_value *)(void *)(block + BEFORE);
+    *v = (frun_value){ .hooked = true };
+    return v;
+}
+
+void *fri_node_new(const struct fri_memory *m, size_t size)
+{
+    frun_value *v;
+
+    if (m && m->allocate)
+        return hooked_new(m, size);
+    v = malloc(size);
+    if (v)
+        *v = (frun_value){ .hooked = false };
+    return v;
+}
+
+void fri_node_free(frun_value *v)
+{
+    if (v->hooked)
+        fri_free(fri_value_memory(v), (char *)v - BEFORE);
+    else
+        free(v);
+}
+
 /* ---- scalars ---------------------------------------------------------- */
 
 static const frun_value nothing = { .kind = FRUN_NULL, .fixed = true };
@@ -32,48 +78,77 @@ frun_value *frun_value_bool(bool b)
     return fri_fixed(&truths[b]);
 }
 
-frun_value *frun_value_int(int64_t i)
+frun_value *fri_value_int(const struct fri_memory *m, int64_t i)
 {
-    frun_value *v = malloc(sizeof(*v));
+    frun_value *v = fri_node_new(m, sizeof(*v));
 
-    if (v)
-        *v = (frun_value){ .kind = FRUN_INT, .u.whole = i };
+    if (v) {
+        v->kind = FRUN_INT;
+        v->u.whole = i;
+    }
     return v;
 }
 
-frun_value *frun_value_num(double n)
+frun_value *fri_value_num(const struct fri_memory *m, double n)
 {
-    frun_value *v = malloc(sizeof(*v));
+    frun_value *v = fri_node_new(m, sizeof(*v));
 
-    if (v)
-        *v = (frun_value){ .kind = FRUN_NUM, .u.real = n };
+    if (v) {
+        v->kind = FRUN_NUM;
+        v->u.real = n;
+    }
     return v;
 }
 
-frun_value *fri_value_seen(const frun_value *target)
+frun_value *fri_value_seen(const struct fri_memory *m,
+                           const frun_value *target)
 {
-    frun_value *v = malloc(sizeof(*v));
+    frun_value *v = fri_node_new(m, sizeof(*v));
 
-    if (v)
-        *v = (frun_value){ .kind = FRI_SEEN, .u.target = fri_fixed(target) };
+    if (v) {
+        v->kind = FRI_SEEN;
+        v->u.target = fri_fixed(target);
+    }
     return v;
 }
 
-frun_value *frun_value_str(const char *bytes, size_t length)
+frun_value *fri_value_str(const struct fri_memory *m, const char *bytes,
+                          size_t length)
 {
     struct fri_string *s = NULL;
 
     if (!bytes)
         length = 0;
-    if (length < PTRDIFF_MAX - sizeof(*s))
-        s = malloc(sizeof(*s) + length + 1);
+    if (length < PTRDIFF_MAX - BEFORE - sizeof(*s))
+        s = fri_node_new(m, sizeof(*s) + length + 1);
     if (!s)
         return NULL;
-    s->head = (frun_value){ .kind = FRUN_STR, .u.length = length };
+    s->head.kind = FRUN_STR;
+    s->head.u.length = length;
     if (length > 0)
         memcpy(s->bytes, bytes, length);
     s->bytes[length] = '\0';
     return &s->head;
+}
+
+frun_value *fri_value_text(const struct fri_memory *m, const char *text)
+{
+    return fri_value_str(m, text, strlen(text));
+}
+
+frun_value *frun_value_int(int64_t i)
+{
+    return fri_value_int(NULL, i);
+}
+
+frun_value *frun_value_num(double n)
+{
+    return fri_value_num(NULL, n);
+}
+
+frun_value *frun_value_str(const char *bytes, size_t length)
+{
+    return fri_value_str(NULL, bytes, length);
 }
 
 /* ---- tables ----------------------------------------------------------- */
@@ -83,7 +158,8 @@ static bool grow_slots(struct fri_table *t, size_t capacity)
     frun_value **slots = NULL;
 
     if (capacity <= PTRDIFF_MAX / sizeof(*slots))
-        slots = realloc(t->slots, capacity * sizeof(*slots));
+        slots = fri_realloc(fri_value_memory(&t->head), t->slots,
+                            capacity * sizeof(*slots));
     if (!slots)
         return false;
     t->slots = slots;
@@ -98,28 +174,40 @@ bool fri_table_reserve(struct fri_table *t, size_t n)
     return grow_slots(t, t->capacity ? t->capacity * 2 : FIRST_SLOTS);
 }
 
-frun_value *fri_table_new(frun_type kind, size_t slots)
+frun_value *fri_table_new(const struct fri_memory *m, frun_type kind,
+                          size_t slots)
 {
-    struct fri_table *t = malloc(sizeof(*t));
+    struct fri_table *t = fri_node_new(m, sizeof(*t));
 
     if (!t)
         return NULL;
-    *t = (struct fri_table){ .head.kind = (uint8_t)kind };
+    *t = (struct fri_table){ .head = t->head };
+    t->head.kind = (uint8_t)kind;
     if (slots > 0 && !grow_slots(t, slots)) {
-        free(t);
+        fri_node_free(&t->head);
         return NULL;
     }
     return &t->head;
 }
 
+frun_value *fri_value_list(const struct fri_memory *m)
+{
+    return fri_table_new(m, FRUN_LIST, 0);
+}
+
+frun_value *fri_value_map(const struct fri_memory *m)
+{
+    return fri_table_new(m, FRUN_MAP, 0);
+}
+
 frun_value *frun_value_list(void)
 {
-    return fri_table_new(FRUN_LIST, 0);
+    return fri_value_list(NULL);
 }
 
 frun_value *frun_value_map(void)
 {
-    return fri_table_new(FRUN_MAP, 0);
+    return fri_value_map(NULL);
 }
 
 bool fri_table_add(frun_value *table, frun_value *item)
@@ -140,8 +228,8 @@ frun_status frun_value_push(frun_value *list, frun_value *item)
         frun_value_free(item);
         return FRUN_ENOMEM;
     }
-    if (list->kind != FRUN_LIST) {
-        frun_value_free(item);
+    if (list->kind != FRUN_LIST || item == list) {
+        frun_value_free(item == list ? NULL : item);
         return FRUN_EINVAL;
     }
     return fri_table_add(list, item) ? FRUN_OK : FRUN_ENOMEM;
@@ -248,9 +336,11 @@ static void free_table(struct fri_table *t)
         } else if (item) {
             frun_value_free(item);
         } else {
-            free(t->slots);
-            free(t->places);
-            free(t);
+            const struct fri_memory *m = fri_value_memory(&t->head);
+
+            fri_free(m, t->slots);
+            fri_free(m, t->places);
+            fri_node_free(&t->head);
             t = above;
         }
     }
@@ -263,5 +353,5 @@ void frun_value_free(frun_value *value)
     if (fri_is_table(value))
         free_table(fri_table_of(value));
     else
-        free(value);
+        fri_node_free(value);
 }

@@ -14,6 +14,11 @@
  *
  * What readers use never changes after the value is made, so any number of
  * threads may read (and copy, and encode) one value.
+ *
+ * Values that a host makes, or gets to keep, are malloc's.  Those of an engine
+ * whose host has given an allocator are of its memory, which stands before each
+ * node of them (`hooked`): the others cost nothing more.  A table's slots are
+ * of the table's memory, what is in them may be of another.
  */
 #ifndef FRI_VALUE_H
 #define FRI_VALUE_H
@@ -27,6 +32,7 @@ struct frun_value {
     uint8_t kind;
     bool fixed;  /* static: never freed */
     bool shared; /* tables: see above */
+    bool hooked; /* its fri_memory stands before it */
     union {
         bool truth;
         int64_t whole;
@@ -90,8 +96,31 @@ static inline const frun_value *fri_slot_at(const frun_value *table, size_t i)
     return fri_look_through(fri_table_of(table)->slots[i]);
 }
 
+/* Of an engine's memory; NULL is malloc.  The memory must outlive them. */
+frun_value *fri_value_int(const struct fri_memory *m, int64_t i);
+frun_value *fri_value_num(const struct fri_memory *m, double n);
+frun_value *fri_value_str(const struct fri_memory *m, const char *bytes,
+                          size_t length);
+frun_value *fri_value_text(const struct fri_memory *m, const char *text);
+frun_value *fri_value_list(const struct fri_memory *m);
+frun_value *fri_value_map(const struct fri_memory *m);
+frun_value *fri_value_copy(const struct fri_memory *m,
+                           const frun_value *value);
+
+/* Takes the value, and gives one of malloc's (NULL: out of memory): what a
+ * host may keep after its engine has gone. */
+frun_value *fri_value_release(frun_value *value);
+
+/* That of a node. */
+const struct fri_memory *fri_value_memory(const frun_value *v);
+
+/* Room for a node, zeroed but for where it came from; and that gone. */
+void *fri_node_new(const struct fri_memory *m, size_t size);
+void fri_node_free(frun_value *v);
+
 /* A table with room for so many slots; NULL when out of memory. */
-frun_value *fri_table_new(frun_type kind, size_t slots);
+frun_value *fri_table_new(const struct fri_memory *m, frun_type kind,
+                          size_t slots);
 
 /* Makes room for n more slots, n being 1 or 2. */
 bool fri_table_reserve(struct fri_table *t, size_t n);
@@ -104,7 +133,8 @@ bool fri_table_add(frun_value *table, frun_value *item);
 frun_status fri_table_finish(frun_value *map);
 
 /* A slot's worth of something that is owned elsewhere. */
-frun_value *fri_value_seen(const frun_value *target);
+frun_value *fri_value_seen(const struct fri_memory *m,
+                           const frun_value *target);
 
 /* ---- what was met while walking a value ------------------------------- */
 
@@ -114,6 +144,7 @@ struct fri_meeting {
 };
 
 struct fri_met {
+    const struct fri_memory *memory;
     struct fri_meeting *slots;
     size_t count, size; /* size: a power of two, or 0 */
 };
@@ -132,7 +163,7 @@ frun_status fri_value_pack(struct fri_buffer *b, const frun_value *value);
 
 /* Reads a sequence: its value, null when it has none, a list when it has
  * several.  Parts may be shared from value to value.  As fri_decode. */
-frun_status fri_value_unpack(const void *bytes, size_t length,
-                             frun_value **value);
+frun_status fri_value_unpack(const struct fri_memory *m, const void *bytes,
+                             size_t length, frun_value **value);
 
 #endif
