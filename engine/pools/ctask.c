@@ -94,6 +94,8 @@ frun_status frun_task_fail(frun_task *task, const char *format, ...)
 {
     va_list args;
 
+    if (!task || !format)
+        return FRUN_ERROR;
     va_start(args, format);
     vsnprintf(task->message, sizeof task->message, format, args);
     va_end(args);
@@ -102,7 +104,7 @@ frun_status frun_task_fail(frun_task *task, const char *format, ...)
 
 bool frun_task_cancelled(const frun_task *task)
 {
-    struct frun_future *f = task->future;
+    struct frun_future *f = task ? task->future : NULL;
 
     if (!f)
         return false;
@@ -112,10 +114,10 @@ bool frun_task_cancelled(const frun_task *task)
 
 int frun_task_attempt(const frun_task *task)
 {
-    return task->future ? task->future->attempts : 1;
+    return task && task->future ? task->future->attempts : 1;
 }
 
 void *frun_task_user(const frun_task *task)
 {
-    return task->user;
+    return task ? task->user : NULL;
 }

@@ -23,7 +23,7 @@ static void signal_all(frun_engine *e, int number)
     for (frun_pool *pool = e->pools; pool; pool = pool->next) {
         struct fri_forks *fs = pool->state;
 
-        if (pool->ops != &fri_forks_ops || !fs)
+        if (pool->ops != &fri_forks_ops || pool->gone)
             continue;
         for (struct fri_fork *w = fs->all; w; w = w->next)
             if (!w->ended)

@@ -149,12 +149,16 @@ static void unlink_pool(frun_pool *pool)
 }
 
 static frun_status check(frun_engine *e, const struct fri_pool_ops *ops,
-                         int workers)
+                         const frun_pool_options *o)
 {
     if (!ops)
-        return fri_fail(e, FRUN_EINVAL, "this build has no such pool");
-    if (workers < 0 || workers > 1024)
-        return fri_fail(e, FRUN_EINVAL, "workers: 1 to 1024, not %d", workers);
+        return fri_fail(e, FRUN_EINVAL, "there is no such kind of pool");
+    if (o->workers < 0 || o->workers > 1024)
+        return fri_fail(e, FRUN_EINVAL, "workers: 1 to 1024, not %d",
+                        o->workers);
+    if (o->max_tasks < 0)
+        return fri_fail(e, FRUN_EINVAL, "max_tasks: 1 or more, not %d",
+                        o->max_tasks);
     if (e->closing)
         return fri_fail(e, FRUN_ECLOSED, "the engine is closing");
     return FRUN_OK;
@@ -190,7 +194,7 @@ frun_status fri_pool_open(frun_engine *e, frun_kind kind,
     frun_pool_options none = { .size = sizeof none };
     const frun_pool_options *o = options ? options : &none;
     const struct fri_pool_ops *ops = kind_ops(kind);
-    frun_status status = check(e, ops, o->workers);
+    frun_status status = check(e, ops, o);
     frun_pool *new = NULL;
 
     *pool = NULL;
@@ -208,6 +212,10 @@ frun_status fri_pool_open(frun_engine *e, frun_kind kind,
     }
     new->init = init;
     new->init_free = init_free;
+    if (init && init_free == fri_function_drop) {
+        new->first.message = ((struct fri_function *)init)->message;
+        new->lane.init = &new->first;
+    }
     status = open_kind(new);
     if (status == FRUN_OK)
         *pool = new;
@@ -253,8 +261,10 @@ bool fri_pool_drain(frun_pool *pool, fri_time deadline)
     fri_unlock(e);
     if (idle)
         return true;
+    atomic_fetch_add(&e->refs, 1); /* a callback may close pool and engine */
     idle = fri_owner_await(e, &set, 0, false, deadline);
     fri_set_unlink(&set);
+    fri_engine_unref(e);
     return idle;
 }
 

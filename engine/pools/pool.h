@@ -8,6 +8,7 @@
 #ifndef FRI_POOL_H
 #define FRI_POOL_H
 
+#include "core/function.h"
 #include "core/engine.h"
 #include "core/range.h"
 
@@ -55,9 +56,10 @@ struct frun_pool {
     void *state;               /* of its kind */
     void *init;                /* run first in each worker, or NULL */
     void (*init_free)(void *init);
+    struct fri_first first; /* the same, for keys */
     pthread_cond_t gone_cond;
     bool closing; /* closed by its owner: only its own tasks may submit */
-    bool gone;    /* all workers have left */
+    bool gone;    /* all workers have left, and may be freed: no more calls */
     bool joining; /* somebody is freeing the workers */
 };
 

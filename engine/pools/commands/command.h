@@ -73,7 +73,8 @@ void fri_command_end_of(const frun_value *map, struct fri_command_end *end);
 /* What it left, as tasks see it, without judging it: status, out, err, files,
  * seconds, cpu, memory, dir.  NULL: out of memory. */
 frun_value *fri_command_result(const frun_value *command, const char *dir,
-                               const struct fri_command_end *end);
+                               const struct fri_command_end *end,
+                               const struct fri_memory *m);
 
 /* The same, judged, with what was collected.  False: *error, with the result
  * in it, or NULL when out of memory.  A directory that is now known to stay

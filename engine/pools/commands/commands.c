@@ -16,6 +16,8 @@
  */
 #include "pools/commands/commands.h"
 #include "pools/commands/keeping.h"
+#include "pools/spawn/spawn.h"
+
 
 #include <errno.h>
 #include <string.h>
@@ -122,10 +124,10 @@ frun_value *fri_command_read(const struct frun_future *task,
 
     *error = NULL;
     if (task->holds == FRI_MESSAGE)
-        status = fri_value_unpack(task->data.message->data,
+        status = fri_value_unpack(m, task->data.message->data,
                                   task->data.message->length, &command);
     else if (task->holds == FRI_VALUE)
-        command = frun_value_copy(task->data.value);
+        command = fri_value_copy(m, task->data.value);
     if (command && fri_command_check(command, m, error))
         return command;
     if (!command && status != FRUN_ENOMEM && task->holds != FRI_VALUE)
@@ -343,7 +345,8 @@ static frun_status commands_open(frun_pool *pool)
 
     if (!has_spawner(e))
         return fri_fail(e, FRUN_ERESOURCE, "no processes can be started: %s",
-                        strerror(e->no_spawner ? e->no_spawner : errno));
+                        fri_spawn_trouble(e->no_spawner ? e->no_spawner
+                                                        : errno));
     cs = fri_alloc_zero(&e->memory, sizeof *cs
                                         + pool->workers * sizeof *cs->places);
     if (!cs)

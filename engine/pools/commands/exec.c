@@ -177,8 +177,17 @@ static bool is_full(const frun_engine *e, int error)
 
 static void look_again(frun_engine *e)
 {
-    if (fri_timers_reserve(&e->sched.timers))
-        fri_engine_timer(e, &e->execs_timer, fri_now() + AGAIN);
+    fri_engine_timer(e, &e->execs_timer, fri_now() + AGAIN);
+}
+
+/* Those that were told to stop need no room: they go first. */
+static struct fri_exec *next_put_off(const frun_engine *e)
+{
+    struct fri_exec *x = e->put_off_execs;
+
+    while (x && x->why == FRUN_OK)
+        x = x->after;
+    return x ? x : e->put_off_execs;
 }
 
 static void again(struct fri_timer *timer, fri_time now)
@@ -189,7 +198,7 @@ static void again(struct fri_timer *timer, fri_time now)
     struct fri_exec *x;
 
     (void)now;
-    while ((x = e->put_off_execs) != NULL) {
+    while ((x = next_put_off(e)) != NULL) {
         if (x->why != FRUN_OK) {
             fri_exec_refuse(x, fri_exec_stopped(x));
         } else if (start(x)) {
@@ -209,7 +218,7 @@ static void put_off(struct fri_exec *x)
 
     e->execs_timer.fire = again;
     fri_exec_queue(&e->put_off_execs, x);
-    if (e->execs_timer.place == 0)
+    if (!e->execs_timer.set)
         look_again(e);
 }
 
@@ -300,16 +309,19 @@ void fri_execs_end(frun_engine *e)
     fri_timer_stop(&e->sched.timers, &e->execs_timer);
     fri_scratch_free(e->scratch);
     e->scratch = NULL;
+    e->scratch_root = NULL;
 }
 
 /* ---- their files ------------------------------------------------------ */
 
+/* A helper that is being made anew is told when it is there. */
 static void made(void *user, const char *root)
 {
     frun_engine *e = user;
 
     fri_lock(e);
-    if (e->spawner)
+    e->scratch_root = root;
+    if (e->spawner && !e->reopening)
         fri_spawner_scratch(e->spawner, root);
     fri_unlock(e);
 }

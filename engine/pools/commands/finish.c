@@ -4,13 +4,13 @@
 #define _GNU_SOURCE
 #include "pools/commands/command.h"
 
+#include "data/value.h"
 #include "pools/commands/inside.h"
 #include "pools/commands/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,13 +30,15 @@ static bool put(frun_value *map, const char *name, frun_value *item)
 
 static bool put_text(frun_value *map, const char *name, const char *text)
 {
-    return put(map, name, frun_value_str(text, strlen(text)));
+    return put(map, name, fri_value_text(fri_value_memory(map), text));
 }
 
 static bool put_stream(frun_value *map, const char *name, const void *bytes,
                        size_t length, const frun_value *path)
 {
-    return path || put(map, name, frun_value_str(bytes, length));
+    const struct fri_memory *m = fri_value_memory(map);
+
+    return path || put(map, name, fri_value_str(m, bytes, length));
 }
 
 /* cwd as the script has written it, so that paths are as short. */
@@ -50,26 +52,28 @@ static const char *shown_dir(const frun_value *command, const char *dir)
 static bool put_all(frun_value *map, const frun_value *command,
                     const char *dir, const struct fri_command_end *end)
 {
+    const struct fri_memory *m = fri_value_memory(map);
     const char *shown = shown_dir(command, dir);
 
     if (end->status == FRUN_OK
-        && !put(map, "status", frun_value_int(end->exit_status)))
+        && !put(map, "status", fri_value_int(m, end->exit_status)))
         return false;
     return put_stream(map, "out", end->out, end->out_length,
                       frun_value_get(command, "stdout"))
            && put_stream(map, "err", end->err, end->err_length,
                          frun_value_get(command, "stderr"))
-           && put(map, "seconds", frun_value_num(end->seconds))
-           && put(map, "cpu", frun_value_num(end->cpu))
-           && put(map, "memory", frun_value_int(end->memory))
-           && put(map, "files", frun_value_map())
+           && put(map, "seconds", fri_value_num(m, end->seconds))
+           && put(map, "cpu", fri_value_num(m, end->cpu))
+           && put(map, "memory", fri_value_int(m, end->memory))
+           && put(map, "files", fri_value_map(m))
            && (!shown || put_text(map, "dir", shown));
 }
 
 frun_value *fri_command_result(const frun_value *command, const char *dir,
-                               const struct fri_command_end *end)
+                               const struct fri_command_end *end,
+                               const struct fri_memory *m)
 {
-    frun_value *map = frun_value_map();
+    frun_value *map = fri_value_map(m);
 
     if (!map || put_all(map, command, dir, end))
         return map;
@@ -186,16 +190,17 @@ static bool read_all(int fd, char *bytes, size_t *length)
 static bool add_text(struct collection *c, int fd, const char *name,
                      size_t length)
 {
-    char *bytes = malloc(length + 1);
+    char *bytes = fri_alloc(c->memory, length + 1);
     bool ok;
 
+    c->out_of_memory = !bytes;
     if (!bytes)
-        return cannot(c, name, strerror(ENOMEM));
+        return false;
     if (!read_all(fd, bytes, &length))
         ok = cannot(c, name, strerror(errno));
     else
-        ok = add(c, name, frun_value_str(bytes, length));
-    free(bytes);
+        ok = add(c, name, fri_value_str(c->memory, bytes, length));
+    fri_free(c->memory, bytes);
     return ok;
 }
 
@@ -206,10 +211,11 @@ static bool add_path(struct collection *c, const char *name)
 
     snprintf(path, sizeof path, "%s%s%s", dir ? dir : "", dir ? "/" : "",
              name);
-    return add(c, name, frun_value_str(path, strlen(path)));
+    return add(c, name, fri_value_text(c->memory, path));
 }
 
-/* A plain file; of what a pattern found, anything else is passed over. */
+/* A plain file; of what a pattern found, anything else is passed over.  A
+ * socket, or a link to itself, cannot even be opened. */
 static bool collect_one(void *user, int dir, const char *last,
                         const char *name)
 {
@@ -218,6 +224,8 @@ static bool collect_one(void *user, int dir, const char *last,
     struct stat st;
     bool ok;
 
+    if (fd < 0 && (errno == ENXIO || errno == ELOOP))
+        return c->pattern || cannot(c, name, "it is no file");
     if (fd < 0)
         return errno == ENOENT || cannot(c, name, strerror(errno));
     if (fstat(fd, &st) != 0)
@@ -322,6 +330,9 @@ static struct fri_error *make_error(const frun_value *command,
 {
     if (end->status == FRUN_ECRASHED)
         return killed(command, end, m);
+    if (end->status == FRUN_ECANCELLED && !end->message)
+        return fri_error_new(m, FRUN_ECANCELLED, "told to stop while it ran",
+                             NULL, NULL);
     if (end->status != FRUN_OK)
         return fri_error_format(m, end->status, "%s: %s",
                                 fri_command_name(command),
@@ -396,7 +407,7 @@ static struct fri_error *judge(const frun_value *command, const char *dir,
         error = make_error(command, dir, end, m);
     if (!frun_value_get(command, "collect"))
         return error;
-    c.files = frun_value_map();
+    c.files = fri_value_map(m);
     if (!c.files || !collect_all(&c, !*ok) || c.out_of_memory)
         *ok = false;
     if (!put(result, "files", c.files))
@@ -409,7 +420,7 @@ bool fri_command_finish(const frun_value *command, const char *name,
                         const struct fri_memory *m, frun_value **result,
                         struct fri_error **error)
 {
-    frun_value *map = fri_command_result(command, *dir, end);
+    frun_value *map = fri_command_result(command, *dir, end, m);
     bool ok = false;
 
     *result = NULL;

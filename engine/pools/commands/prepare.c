@@ -262,20 +262,35 @@ static bool is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* There may be one already; false: errno, of the making. */
+static bool make_one(const char *path)
+{
+    int error;
+
+    if (mkdir(path, 0777) == 0)
+        return true;
+    error = errno;
+    if (is_dir(path))
+        return true;
+    errno = error;
+    return false;
+}
+
 /* With those above it. */
 static bool make_dirs(char *path)
 {
     for (char *at = path + 1; *at; at++) {
+        bool made;
+
         if (*at != '/')
             continue;
         *at = '\0';
-        if (mkdir(path, 0777) != 0 && !is_dir(path)) {
-            *at = '/';
-            return false;
-        }
+        made = make_one(path);
         *at = '/';
+        if (!made)
+            return false;
     }
-    return mkdir(path, 0777) == 0 || is_dir(path);
+    return make_one(path);
 }
 
 static char *make_cwd(struct preparation *p, const char *cwd)

@@ -306,7 +306,8 @@ static void finish_event(struct fri_proc *p,
 
 /* ---- starting --------------------------------------------------------- */
 
-/* What is the process's alone is closed here; false: errno. */
+/* What is the process's alone is closed here; false: errno, ECONNRESET where
+ * it is to wait for another helper. */
 static bool send_proc(struct fri_proc *p)
 {
     bool sent = fri_spawner_command(p->engine->spawner, p->id, p->order.data,
@@ -357,8 +358,6 @@ static struct fri_proc *proc_new(frun_engine *e,
 static bool prepare(struct fri_proc *p, const struct fri_proc_plan *plan)
 {
     errno = ENOMEM;
-    if (!fri_timers_reserve(&p->engine->sched.timers))
-        return false;
     fri_order_write(&p->order, plan);
     return !p->order.failed && open_feed(p) && open_stream(p, 0, "stdout")
            && open_stream(p, 1, "stderr");
@@ -377,7 +376,8 @@ struct fri_proc *fri_proc_start(frun_engine *e,
         return NULL;
     p->ended = ended;
     p->user = user;
-    if (prepare(p, plan) && (e->reopening || send_proc(p))) {
+    if (prepare(p, plan)
+        && (e->reopening || send_proc(p) || errno == ECONNRESET)) {
         link_proc(p);
         return p;
     }
@@ -475,7 +475,9 @@ void fri_procs_go_on(frun_engine *e)
     while ((p = first_of(e, is_unsent)) != NULL)
         if (p->stopped)
             finish_signalled(p, SIGTERM);
-        else if (!send_proc(p))
+        else if (!send_proc(p) && errno == ECONNRESET)
+            return; /* this helper has gone, too */
+        else if (!p->sent)
             finish_failed(p, FRI_STEP_PROCESS, errno);
 }
 

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "pools/commands/exec.h"
 
+#include "data/value.h"
 #include "pools/pool.h"
 
 #include <errno.h>
@@ -22,27 +23,30 @@ static bool put(frun_value *map, const char *key, frun_value *item)
 
 static bool put_texts(frun_value *map, const struct fri_command_end *end)
 {
+    const struct fri_memory *m = fri_value_memory(map);
+
     return (!end->message
             || put(map, "message",
-                   frun_value_str(end->message, strlen(end->message))))
+                   fri_value_text(m, end->message)))
            && (!end->out
-               || put(map, "out", frun_value_str(end->out, end->out_length)))
+               || put(map, "out", fri_value_str(m, end->out, end->out_length)))
            && (!end->err
-               || put(map, "err", frun_value_str(end->err, end->err_length)));
+               || put(map, "err", fri_value_str(m, end->err, end->err_length)));
 }
 
 /* NULL: out of memory. */
-static frun_value *map_of(const struct fri_command_end *end)
+static frun_value *map_of(const struct fri_memory *m,
+                          const struct fri_command_end *end)
 {
-    frun_value *map = frun_value_map();
+    frun_value *map = fri_value_map(m);
 
-    if (map && put(map, "kind", frun_value_int(end->status))
-        && put(map, "status", frun_value_int(end->exit_status))
-        && put(map, "signal", frun_value_int(end->signal))
-        && put(map, "error", frun_value_int(end->error))
-        && put(map, "seconds", frun_value_num(end->seconds))
-        && put(map, "cpu", frun_value_num(end->cpu))
-        && put(map, "memory", frun_value_int(end->memory))
+    if (map && put(map, "kind", fri_value_int(m, end->status))
+        && put(map, "status", fri_value_int(m, end->exit_status))
+        && put(map, "signal", fri_value_int(m, end->signal))
+        && put(map, "error", fri_value_int(m, end->error))
+        && put(map, "seconds", fri_value_num(m, end->seconds))
+        && put(map, "cpu", fri_value_num(m, end->cpu))
+        && put(map, "memory", fri_value_int(m, end->memory))
         && put_texts(map, end))
         return map;
     frun_value_free(map);
@@ -57,7 +61,7 @@ static void settle(struct fri_exec *x, struct fri_proc_end *end)
 
     if (end) {
         ended = fri_exec_end(x, end);
-        outcome.value = map_of(&ended);
+        outcome.value = map_of(&x->engine->memory, &ended);
         outcome.holds = outcome.value ? FRI_VALUE : FRI_ERROR;
     } else {
         outcome.error = x->error;

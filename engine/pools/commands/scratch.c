@@ -159,6 +159,14 @@ static int lock_root(const char *root)
     return fd;
 }
 
+static void drop_lock(struct fri_scratch *s)
+{
+    if (s->lock >= 0)
+        close(s->lock);
+    s->lock = -1;
+}
+
+/* False: *error, or NULL when out of memory. */
 static bool make_root(struct fri_scratch *s, struct fri_error **error)
 {
     char path[PATH_MAX];
@@ -169,16 +177,16 @@ static bool make_root(struct fri_scratch *s, struct fri_error **error)
     errno = ENAMETOOLONG;
     if ((size_t)n < sizeof path && mkdtemp(path)) {
         s->lock = lock_root(path);
-        if (s->lock >= 0 && (s->root = fri_strdup(s->memory, path)) != NULL)
+        s->root = s->lock < 0 ? NULL : fri_strdup(s->memory, path);
+        if (s->root)
             return true;
         fri_tree_remove(path);
     }
-    *error = fri_error_format(s->memory, FRUN_ERROR,
-                              "no temporary directory in %s: %s", tmp,
-                              strerror(errno));
-    if (s->lock >= 0)
-        close(s->lock);
-    s->lock = -1;
+    if (s->lock < 0)
+        *error = fri_error_format(s->memory, FRUN_ERROR,
+                                  "no temporary directory in %s: %s", tmp,
+                                  strerror(errno));
+    drop_lock(s);
     return false;
 }
 

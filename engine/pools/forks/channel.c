@@ -185,7 +185,7 @@ static void keep_fd(struct fri_channel *c, int fd)
         c->fds[c->fd_count++] = fd;
     } else {
         close(fd);
-        c->bad = true;
+        c->noise = true;
     }
 }
 
@@ -226,14 +226,14 @@ static bool receive(struct fri_channel *c)
     if (n <= 0)
         return false;
     for (ssize_t i = 0; i < n; i++)
-        c->bad |= bytes[i] != BELL;
+        c->noise |= bytes[i] != BELL;
     keep_fds(c, &m);
     return n == (ssize_t)sizeof bytes || m.msg_controllen > 0;
 }
 
 void fri_channel_listen(struct fri_channel *c)
 {
-    while (!c->ended && !c->bad && receive(c))
+    while (!c->ended && !c->noise && receive(c))
         ;
 }
 
@@ -313,7 +313,7 @@ bool fri_channel_wait(struct fri_channel *c, fri_time deadline, bool spins)
         return true;
     if (!is_same(c))
         c->ended = true;
-    while (!c->ended && !c->bad) {
+    while (!c->ended && !c->bad && !c->noise) {
         atomic_store(&c->page->worker_sleeps, 1);
         if (fri_channel_has(c))
             break;

@@ -11,7 +11,9 @@
  *  2. Nobody waits for the other while writing: the engine puts what finds no
  *     room into an outbox.  A worker waits for room in its own ring.
  *  3. Nothing that the other side wrote is trusted: a frame has a magic word,
- *     a bound and a check word; what is wrong makes the channel `bad`.
+ *     a bound and a check word; what is wrong makes the channel `bad`.  What
+ *     comes by the socket and is no bell is `noise`: what stands in the ring
+ *     is whole still.
  *  4. A descriptor is sent before the frame that speaks of it is published,
  *     and both sides count them in the same order.
  *  5. A slot's state is changed by compare-and-swap only, so whether a task
@@ -94,7 +96,8 @@ struct fri_channel {
     uint64_t written, taken; /* their head and tail: those in the rings are
                                 only published, since others can write there */
     bool worker; /* which side this is */
-    bool bad;    /* the other side has written garbage */
+    bool bad;    /* the other side has written garbage ... */
+    bool noise;  /* ... into the socket, which is not read any more */
     bool ended;  /* the other end of the socket was closed */
     int *fds; /* received, not taken up */
     unsigned fd_count, fd_room;

@@ -15,7 +15,7 @@ static struct fri_error *crash(const struct fri_fork *w)
     const struct fri_memory *m = &fri_fork_engine(w)->memory;
     struct fri_error *e;
 
-    if (w->broken) {
+    if (fri_fork_is_broken(w)) {
         e = fri_error_format(m, FRUN_ECRASHED,
                              "the worker wrote garbage and was killed");
     } else if (WIFSIGNALED(w->status)) {
@@ -112,18 +112,22 @@ void fri_fork_settle(struct fri_fork *w)
 
     w->forks->calling = true;
     for (unsigned i = 0; i < FRI_SLOTS; i++) {
-        enum fri_slot_state state;
         struct fri_flight f;
+        bool unbegun;
 
         if (!w->flights[i])
             continue;
-        state = fri_fork_slot_state(w, i);
+        /* What a broken one has written there says nothing; one whose death
+         * is only presumed begins nothing more. */
+        unbegun = !w->broken
+                  && fri_slot_move(fri_fork_slot(w, i), FRI_SLOT_HANDED,
+                                   FRI_SLOT_REVOKED);
         f = fri_flight_land(w, w->flights[i]);
         fri_fork_count(w);
         if (f.revoked)
             continue;
         /* In the order of handing out: only the oldest can have begun. */
-        if (state == FRI_SLOT_HANDED || !f.begun) {
+        if (unbegun || !f.begun) {
             fri_flight_give_back(&f);
         } else {
             ran = true;

@@ -11,6 +11,8 @@
 
 #include "core/shared.h"
 
+#include <string.h>
+
 enum { OWN_POOL = 0 }; /* instead of a number */
 
 /* The number from 1; 0: out of memory. */
@@ -245,10 +247,30 @@ static struct fri_handle *get_future(struct fri_fork *w, struct fri_reader *r)
     return &f->handle;
 }
 
+/* One that the worker knows by its name only.  Lock held. */
+static struct fri_handle *get_native(struct fri_fork *w, struct fri_reader *r)
+{
+    char *name = fri_wire_get_text(r, w->port.memory);
+    struct fri_native *n = w->port.engine->natives;
+
+    while (name && n && strcmp(n->name, name) != 0)
+        n = n->next;
+    fri_free(w->port.memory, name);
+    if (!name || !n)
+        return NULL;
+    fri_handle_ref(&n->handle);
+    return &n->handle;
+}
+
 static struct fri_handle *get_thing(struct fri_fork *w, struct fri_reader *r,
                                     unsigned kind)
 {
-    struct fri_handle *h = fri_export_at(w, fri_get_varint(r));
+    uint64_t number = fri_get_varint(r);
+    struct fri_handle *h;
+
+    if (number == 0 && kind == FRI_HANDLE_NATIVE)
+        return get_native(w, r);
+    h = fri_export_at(w, number);
 
     if (r->bad || !h || h->kind != kind)
         return NULL;

@@ -12,6 +12,7 @@
 #include "pools/forks/flight.h"
 
 #include "core/shared.h"
+#include "data/codec.h"
 
 #include <string.h>
 
@@ -157,35 +158,13 @@ void fri_flight_leave_slot(struct fri_fork *w, struct fri_flight *f)
 
 /* ---- out -------------------------------------------------------------- */
 
-/* It could not be sent: nothing but memory can be the reason. */
-static void cannot_send(const struct fri_slice *s)
-{
-    struct fri_data outcome = { .holds = FRI_ERROR };
-    struct fri_slice none = { s->task, s->first, s->first };
-    fri_time now = fri_now();
-
-    if (s->task->counted) {
-        fri_sched_finish_slice(&none, true, NULL, now);
-        return;
-    }
-    if (fri_task_begin(s->task, 0, now))
-        fri_sched_finish(s->task, &outcome, now);
-    else
-        fri_sched_return(s->task);
-}
-
-/* A C function, and a helper that is no copy of the host. */
-static void cannot_run(struct fri_fork *w, const struct fri_slice *s)
+/* It ends before it begins; takes the error, NULL: out of memory. */
+static void cannot(const struct fri_slice *s, struct fri_error *error)
 {
     struct fri_slice none = { s->task, s->first, s->first };
-    struct fri_data outcome = { .holds = FRI_ERROR };
+    struct fri_data outcome = { .holds = FRI_ERROR, .error = error };
     fri_time now = fri_now();
 
-    outcome.error
-        = fri_error_format(w->port.memory, FRUN_ERESOURCE,
-                           "a C function cannot run in forks here: the parent "
-                           "of the workers is another program, since the "
-                           "process had threads when it was made");
     if (s->task->counted) {
         fri_sched_finish_slice(&none, true, outcome.error, now);
     } else if (fri_task_begin(s->task, 0, now)) {
@@ -194,6 +173,47 @@ static void cannot_run(struct fri_fork *w, const struct fri_slice *s)
         fri_data_free(&outcome);
         fri_sched_return(s->task);
     }
+}
+
+/* A C function, and a helper that is no copy of the host. */
+static void cannot_run(struct fri_fork *w, const struct fri_slice *s)
+{
+    cannot(s, fri_error_format(w->port.memory, FRUN_ERESOURCE,
+                               "a C function cannot run in forks here: the "
+                               "parent of the workers is another program, "
+                               "since the process had threads when it was "
+                               "made"));
+}
+
+static bool too_deep(const struct fri_slice *s, uint64_t *item)
+{
+    const struct frun_future *task = s->task;
+
+    if (!task->counted)
+        return task->holds == FRI_VALUE
+               && fri_encode_try(task->data.value) == FRUN_EUNSENDABLE;
+    for (*item = s->first; task->data.range->list && *item < s->end; ++*item)
+        if (fri_encode_try(frun_value_at(task->data.range->list, *item))
+            == FRUN_EUNSENDABLE)
+            return true;
+    return false;
+}
+
+/* It could not be written down: it is a value of C that is too deep, or memory
+ * ran out. */
+static void cannot_send(struct fri_fork *w, const struct fri_slice *s)
+{
+    struct fri_error *error = NULL;
+    uint64_t item = 0;
+
+    if (too_deep(s, &item))
+        error = fri_error_format(w->port.memory, FRUN_EUNSENDABLE,
+                                 "argument: nested deeper than %d", FRI_DEPTH);
+    if (error && s->task->counted) {
+        error->number_key = true;
+        error->key_number = (int64_t)item;
+    }
+    cannot(s, error);
 }
 
 static bool fly(struct fri_fork *w, const struct fri_slice *s)
@@ -214,7 +234,7 @@ static bool fly(struct fri_fork *w, const struct fri_slice *s)
             fri_flight_leave_slot(w, f);
             flight_free(w, f);
         }
-        cannot_send(s);
+        cannot_send(w, s);
         return false;
     }
     f->task = s->task;

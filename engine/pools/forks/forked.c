@@ -87,7 +87,7 @@ static void read_all(struct fri_home *h)
             abort();
         fri_channel_done(&h->channel, &f);
     }
-    if (h->channel.bad)
+    if (h->channel.bad || h->channel.noise)
         abort();
 }
 

@@ -73,6 +73,8 @@ static void all_lost(frun_engine *e)
     fri_lock(e);
     e->no_spawner = error;
     e->reopening = false;
+    if (e->scratch_root)
+        fri_spawner_scratch(e->spawner, e->scratch_root);
     fri_procs_go_on(e);
 }
 
@@ -170,7 +172,7 @@ static bool look_at(struct fri_fork *w)
 {
     bool let_go = read_all(w);
 
-    if (w->broken && !w->ended && !w->dying)
+    if (fri_fork_is_broken(w) && !w->ended && !w->dying)
         fri_fork_kill(w, true);
     if (!w->ended)
         return let_go;
@@ -185,7 +187,8 @@ static bool look_in(struct fri_forks *fs)
 
     for (struct fri_fork *w = fs->all; w; w = w->next) {
         fri_fork_nudge(w);
-        if (!w->ended && !fri_channel_has(&w->channel) && !w->broken)
+        if (!w->ended && !fri_channel_has(&w->channel)
+            && !fri_fork_is_broken(w))
             continue;
         had = true;
         again = look_at(w);
@@ -299,7 +302,7 @@ static bool forks_watch(frun_pool *pool, fri_time now)
 void fri_engine_adopt(frun_engine *e, struct fri_spawner *spawner, int error)
 {
     e->spawner = spawner;
-    e->no_spawner = error;
+    e->no_spawner = error < 0 ? ENOMEM : error;
     fri_pools_attach(e);
 }
 
@@ -365,7 +368,7 @@ static frun_status forks_open(frun_pool *pool)
     fri_unlock(e);
     if (!open)
         return fri_fail(e, FRUN_ERESOURCE, "no processes can be started: %s",
-                        strerror(error));
+                        fri_spawn_trouble(error));
     fs = fri_alloc_zero(&e->memory, sizeof *fs);
     if (!fs)
         return fri_fail(e, FRUN_ENOMEM, "out of memory");

@@ -62,6 +62,7 @@ static void fork_free(struct fri_fork *w)
     fri_timer_stop(&engine_of(w->forks)->sched.timers, &w->kill);
     fri_loop_remove(&engine_of(w->forks)->loop, &w->source);
     fri_served_free(w);
+    fri_holder_leave(&w->start);
     fri_exports_free(w);
     for (int i = 0; i < FRI_SPECS; i++)
         fri_spec_unref(w->specs[i]);
@@ -78,7 +79,8 @@ static void on_bell(struct fri_source *source)
                                       - offsetof(struct fri_fork, source));
 
     fri_channel_listen(&w->channel);
-    if (w->channel.ended) /* its death is told by the spawner */
+    /* Its death is told by the spawner. */
+    if (w->channel.ended || w->channel.noise)
         fri_loop_remove(&engine_of(w->forks)->loop, source);
     fri_channel_flush(&w->channel);
 }
@@ -186,8 +188,7 @@ static bool start(struct fri_fork *w)
     if (!fri_channel_make(&w->channel, &e->memory, &socket, &memory))
         return false;
     w->source.fd = w->channel.socket;
-    ok = fri_timers_reserve(&e->sched.timers)
-         && fri_loop_add(&e->loop, &w->source) && send_hello(w)
+    ok = fri_loop_add(&e->loop, &w->source) && send_hello(w)
          && fri_spawner_worker(e->spawner, w->id, socket, memory);
     close(socket);
     close(memory);
@@ -211,20 +212,26 @@ static struct fri_error *too_many_files(struct fri_forks *fs)
                             fs->pool->workers, 2 * fs->pool->workers + 2);
 }
 
+static struct fri_error *no_worker(struct fri_forks *fs)
+{
+    if (fs->failure == EMFILE)
+        return too_many_files(fs);
+    return fri_error_format(&engine_of(fs)->memory, FRUN_ERESOURCE,
+                            "%s: no worker could be started: %s",
+                            fs->pool->name,
+                            fs->failure ? strerror(fs->failure)
+                                        : "they die at once");
+}
+
+/* What was wanting may come back; workers that die at once, do so again. */
 static void give_up(struct fri_forks *fs)
 {
-    const struct fri_memory *m = &engine_of(fs)->memory;
-
-    if (fs->failure == EMFILE) {
-        fri_lane_break(&fs->pool->lane, too_many_files(fs));
-        return;
+    if (fs->failure) {
+        fs->failures = 0;
+        fri_lane_fail(&fs->pool->lane, no_worker(fs));
+    } else {
+        fri_lane_break(&fs->pool->lane, no_worker(fs));
     }
-    fri_lane_break(&fs->pool->lane,
-                   fri_error_format(m, FRUN_ERESOURCE,
-                                    "%s: no worker could be started: %s",
-                                    fs->pool->name,
-                                    fs->failure ? strerror(fs->failure)
-                                                : "they die at once"));
 }
 
 /* Rule 3. */
@@ -240,7 +247,7 @@ static void note_failure(struct fri_forks *fs, int error)
     }
     if (fs->failures > FAILURES)
         fs->failures = FAILURES;
-    if (!fs->waits && fri_timers_reserve(&e->sched.timers)) {
+    if (!fs->waits) {
         fs->waits = true;
         fri_engine_timer(e, &fs->again, fri_now() + wait);
     }
@@ -383,8 +390,7 @@ static void set_kill(struct fri_fork *w, fri_time patience)
     frun_engine *e = engine_of(w->forks);
 
     fri_timer_stop(&e->sched.timers, &w->kill);
-    if (fri_timers_reserve(&e->sched.timers))
-        fri_engine_timer(e, &w->kill, fri_now() + patience);
+    fri_engine_timer(e, &w->kill, fri_now() + patience);
 }
 
 void fri_fork_dismiss(struct fri_fork *w)
@@ -438,7 +444,8 @@ void fri_fork_bury(struct fri_fork *w)
     if (!w->dying && !w->ending)
         fs->count--;
     fri_fork_settle(w);
-    failed = !w->useful && !w->dying && !w->ending;
+    failed = !w->useful && (fri_fork_is_broken(w)
+                             || (!w->dying && !w->ending));
     if (failed)
         note_failure(fs, w->error);
     else if (w->useful)

@@ -85,6 +85,7 @@ struct fri_fork {
     fri_time busy_since, nudged;
     bool hurried;     /* to give a slice back */
     struct fri_timer kill; /* the end of the engine's patience */
+    struct fri_holder start; /* what is asked for outside of tasks */
     uint64_t sent[FRI_SPECS];         /* ids of specs that the worker has */
     struct fri_spec *specs[FRI_SPECS]; /* of those that it has sent ... */
     uint64_t spec_ids[FRI_SPECS];      /* ... and their ids over there */
@@ -105,6 +106,11 @@ struct fri_forks {
     bool calling, more; /* fri_forks_call is at work, and is to go on */
     struct fri_timer again;
 };
+
+static inline bool fri_fork_is_broken(const struct fri_fork *w)
+{
+    return w->broken || w->channel.noise;
+}
 
 /* ---- forks.c ---------------------------------------------------------- */
 

@@ -41,7 +41,7 @@ static bool get_seats(struct fri_reader *r, struct frun_future *task)
     if (!x)
         return false;
     x->seats = fri_alloc_zero(NULL, n * sizeof *x->seats);
-    for (size_t i = 0; x->seats && i < n; i++) {
+    for (size_t i = 0; x->seats && i < n; i++) { /* of one limit in order */
         x->seats[i].name = fri_wire_get_text(r, NULL);
         x->seats[i].number = (unsigned)fri_get_varint(r);
         if (!x->seats[i].name)
@@ -62,7 +62,7 @@ static bool get_values(struct fri_reader *r, struct fri_range *range,
         frun_value *item = NULL;
 
         if (!bytes || !range->list
-            || fri_value_unpack(bytes, length, &item) != FRUN_OK
+            || fri_value_unpack(NULL, bytes, length, &item) != FRUN_OK
             || frun_value_push(range->list, item) != FRUN_OK)
             return false;
     }

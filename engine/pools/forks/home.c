@@ -446,7 +446,7 @@ void fri_home_awaits(struct fri_home *h, struct fri_buffer *b,
     const struct fri_extra *x;
     unsigned n = 0;
 
-    if (!set || !set->armed || set->timer.place) {
+    if (!set || !set->armed || set->timer.set) {
         put_awaits(b, numbers, 0, 0, false);
     } else if ((x = dependencies(set)) != NULL) {
         n = numbers_of(h, x->after, x->after_count, numbers);

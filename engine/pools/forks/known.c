@@ -247,6 +247,11 @@ static bool put_handle(struct fri_port *port, struct fri_buffer *b,
             return false;
         fri_wire_data(port, b, f->holds, &f->data, f->length);
         return true;
+    case FRI_HANDLE_NATIVE:
+        fri_put_varint(b, handle->remote);
+        if (handle->remote == 0) /* it was asked for by its name, here */
+            fri_wire_text(b, ((struct fri_native *)(void *)handle)->name);
+        return true;
     default:
         fri_put_varint(b, handle->remote);
         return handle->remote != 0;

@@ -36,7 +36,9 @@ static bool read_values(struct fri_reader *r, const struct fri_slice *s,
             return false;
         if (!bytes || range->results[i])
             continue;
-        if (fri_value_unpack(bytes, length, &range->results[i]) != FRUN_OK)
+        /* They become the host's. */
+        if (fri_value_unpack(NULL, bytes, length, &range->results[i])
+            != FRUN_OK)
             return false;
     }
     return true;

@@ -81,6 +81,7 @@ static bool get_resume(struct fri_fork *w, struct fri_reader *r,
     resume->identity = fri_get_raw64(r);
     resume->durable = fri_get_byte(r) != 0;
     resume->keys = fri_get_byte(r) != 0;
+    resume->version = fri_get_byte(r) != 0;
     digest = fri_wire_get_bytes(r, &n);
     if (!resume->journal || !digest || n != FRI_DIGEST)
         return false;

@@ -64,13 +64,14 @@ static bool start(struct fri_fork *w, uint64_t number,
     return true;
 }
 
-static frun_value *get_command(struct fri_reader *r)
+static frun_value *get_command(const struct fri_memory *m,
+                               struct fri_reader *r)
 {
     size_t length;
     const uint8_t *bytes = fri_wire_get_bytes(r, &length);
     frun_value *command;
 
-    if (bytes && fri_value_unpack(bytes, length, &command) == FRUN_OK)
+    if (bytes && fri_value_unpack(m, bytes, length, &command) == FRUN_OK)
         return command;
     return NULL;
 }
@@ -86,13 +87,14 @@ static bool is_command(struct fri_fork *w, const frun_value *command)
 
 bool fri_serve_exec(struct fri_fork *w, struct fri_reader *r, uint64_t number)
 {
-    struct frun_future *owner = future_of(w, fri_get_varint(r));
+    uint64_t ticket = fri_get_varint(r); /* 0: of the pool's init */
+    struct frun_future *owner = future_of(w, ticket);
     char *dir = fri_wire_get_text(r, w->port.memory);
     struct fri_exec_plan plan = { .owner = owner, .dir = dir };
     bool well;
 
-    plan.command = get_command(r);
-    well = !r->bad && owner && is_command(w, plan.command);
+    plan.command = get_command(w->port.memory, r);
+    well = !r->bad && (owner || ticket == 0) && is_command(w, plan.command);
     if (well)
         well = start(w, number, &plan);
     else
@@ -124,7 +126,7 @@ bool fri_serve_scratch(struct fri_fork *w, uint64_t number)
     scratch = fri_engine_scratch(e);
     root = scratch ? fri_scratch_root(scratch, &error) : NULL;
     fri_lock(e);
-    data.value = root ? frun_value_str(root, strlen(root)) : NULL;
+    data.value = root ? fri_value_text(&e->memory, root) : NULL;
     if (data.value)
         fri_served_data(w, number, &data);
     else

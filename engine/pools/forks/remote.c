@@ -50,6 +50,7 @@ static void put_resume(struct fri_buffer *b, const struct fri_resume *resume)
     fri_buffer_add(b, &resume->identity, sizeof resume->identity);
     fri_buffer_byte(b, resume->durable);
     fri_buffer_byte(b, resume->keys);
+    fri_buffer_byte(b, resume->version);
     fri_wire_bytes(b, resume->digest.bytes, FRI_DIGEST);
     fri_put_varint(b, resume->count);
     for (size_t i = 0; i < resume->count; i++) {

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "pools/forks/home.h"
 
+#include "data/codec.h"
 #include "data/value.h"
 
 #include <stdio.h>
@@ -52,17 +53,42 @@ void fri_home_output(void *user, int stream, const char *bytes, size_t length)
 struct stream {
     struct fri_home *home;
     int number;
-    bool begun; /* a line that has not ended */
+    bool begun;  /* a line that has not ended */
+    bool ending; /* its task has: it ends there */
 };
+
+static void put(struct stream *s, const void *bytes, size_t length)
+{
+    fri_output_write(&s->home->engine->output, s->number, bytes, length);
+}
+
+/* In one piece, or others would print before the end of the line. */
+static bool put_line(struct stream *s, const char *bytes, size_t length)
+{
+    struct fri_buffer line;
+    bool whole;
+
+    fri_buffer_init(&line, NULL);
+    fri_buffer_add(&line, bytes, length);
+    fri_buffer_byte(&line, '\n');
+    whole = !line.failed;
+    if (whole)
+        put(s, line.data, line.length);
+    fri_buffer_free(&line);
+    return whole;
+}
 
 static ssize_t on_stdio(void *cookie, const char *bytes, size_t length)
 {
     struct stream *s = cookie;
 
-    if (length > 0) {
-        fri_output_write(&s->home->engine->output, s->number, bytes, length);
-        s->begun = bytes[length - 1] != '\n';
-    }
+    if (length == 0)
+        return 0;
+    s->begun = bytes[length - 1] != '\n';
+    if (s->begun && s->ending && put_line(s, bytes, length))
+        s->begun = false;
+    else
+        put(s, bytes, length);
     return (ssize_t)length;
 }
 
@@ -82,8 +108,10 @@ static FILE *open_stream(struct fri_home *h, int number)
 
 static void end_lines(FILE *f, struct stream *s)
 {
+    s->ending = true;
     if (f && fflush(f) == 0 && s->begun)
         on_stdio(s, "\n", 1);
+    s->ending = false;
 }
 
 void fri_home_stdio_open(struct fri_home *h)
@@ -167,15 +195,34 @@ static void put_result(struct fri_home *h, const struct fri_guest *g,
                       ran->outcome.length);
 }
 
+static bool too_deep(const struct fri_slice *s, const struct fri_ran *ran)
+{
+    const struct fri_range *r = s->task->data.range;
+
+    if (!s->task->counted)
+        return ran->outcome.holds == FRI_VALUE
+               && fri_encode_try(ran->outcome.value) == FRUN_EUNSENDABLE;
+    for (uint64_t i = s->first; r->list && i < s->end; i++)
+        if (fri_encode_try(r->results[i - r->origin]) == FRUN_EUNSENDABLE)
+            return true;
+    return false;
+}
+
 /* What was run could not be written down: that is its outcome, then. */
 static void put_failure(struct fri_home *h, const struct fri_guest *g,
-                        const struct fri_slice *s)
+                        const struct fri_slice *s, const struct fri_ran *ran)
 {
     struct fri_ran none = { .failed = true };
     struct fri_slice nothing = { s->task, g->slice.first, g->slice.first };
 
+    if (too_deep(s, ran))
+        none.failure = fri_error_format(NULL, FRUN_EUNSENDABLE,
+                                        "result: nested deeper than %d",
+                                        FRI_DEPTH);
     none.outcome.holds = FRI_ERROR;
+    none.outcome.error = none.failure;
     put_result(h, g, s->task->counted ? &nothing : s, &none, 0, true);
+    fri_error_free(none.failure);
 }
 
 void fri_guest_report(struct fri_home *h, const struct fri_guest *g,
@@ -187,7 +234,7 @@ void fri_guest_report(struct fri_home *h, const struct fri_guest *g,
 
     put_result(h, g, s, ran, took, resumed);
     if (!fri_wire_send(&h->port, FRI_FRAME_RESULT, ring)) {
-        put_failure(h, g, s);
+        put_failure(h, g, s, ran);
         fri_home_send(h, FRI_FRAME_RESULT, true);
     }
     if (ring)

@@ -340,11 +340,13 @@ static void shared_done(struct fri_ask *ask, struct fri_data *outcome)
     fri_served_end(s);
 }
 
-/* Whose locks they are: the attempt's. */
+/* Whose locks they are: the attempt's.  The pool's init has no ticket. */
 static struct fri_holder *holder_of(struct fri_fork *w, uint64_t ticket)
 {
     struct fri_flight *f = fri_fork_flight(w, ticket);
 
+    if (ticket == 0)
+        return &w->start;
     if (!f || f->revoked)
         return NULL;
     if (!f->holder)

@@ -33,15 +33,16 @@ static void put_seats(struct fri_buffer *b, const struct frun_future *task)
     size_t named = 0;
 
     for (size_t i = 0; i < spec->need_count; i++)
-        named += spec->needs[i].limit->name != NULL;
+        named += spec->needs[i].limit->name ? spec->needs[i].count : 0;
     fri_put_varint(b, named);
     for (size_t i = 0; i < spec->need_count; i++) {
         const char *name = spec->needs[i].limit->name;
 
-        if (!name)
-            continue;
-        fri_wire_text(b, name);
-        fri_put_varint(b, fri_limit_seat(task, name));
+        for (unsigned k = 0, seat = 0; name && k < spec->needs[i].count; k++) {
+            seat = fri_limit_seat(task, name, seat);
+            fri_wire_text(b, name);
+            fri_put_varint(b, seat);
+        }
     }
 }
 

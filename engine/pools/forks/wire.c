@@ -220,12 +220,13 @@ static bool get_inline(struct fri_reader *r, struct fri_data *data)
     return true;
 }
 
-static bool get_value(struct fri_reader *r, frun_value **value)
+static bool get_value(const struct fri_memory *m, struct fri_reader *r,
+                      frun_value **value)
 {
     size_t length;
     const uint8_t *bytes = fri_wire_get_bytes(r, &length);
 
-    return bytes && fri_value_unpack(bytes, length, value) == FRUN_OK;
+    return bytes && fri_value_unpack(m, bytes, length, value) == FRUN_OK;
 }
 
 bool fri_wire_get_data(struct fri_port *p, struct fri_reader *r,
@@ -238,7 +239,7 @@ bool fri_wire_get_data(struct fri_port *p, struct fri_reader *r,
     switch (holds) {
     case FRI_NOTHING: break;
     case FRI_BYTES: ok = ok && get_inline(r, data); break;
-    case FRI_VALUE: ok = ok && get_value(r, &data->value); break;
+    case FRI_VALUE: ok = ok && get_value(p->memory, r, &data->value); break;
     case FRI_MESSAGE:
         data->message = fri_wire_get_message(p, r);
         ok = data->message != NULL;
@@ -294,7 +295,7 @@ static void get_result(struct fri_reader *r, struct fri_error *e)
 
     if (fri_get_byte(r) == 0 || r->bad)
         return;
-    if (!get_value(r, &result))
+    if (!get_value(e->memory, r, &result))
         fri_bad(r);
     fri_error_set_result(e, result);
 }

@@ -14,7 +14,9 @@
 enum { PLACES = 16384 };
 
 struct fri_board {
-    uint32_t next; /* the helper's: where it looks for a place first */
+    /* The helper's: where it looks for a place first.  Until it has been all
+     * round there is nothing behind. */
+    _Atomic uint64_t next;
     fri_note places[PLACES];
 };
 
@@ -57,7 +59,7 @@ void fri_board_keep(struct fri_board *b)
 fri_note *fri_board_place(struct fri_board *b)
 {
     for (uint32_t i = 0; b && i < PLACES; i++) {
-        fri_note *note = &b->places[b->next++ % PLACES];
+        fri_note *note = &b->places[atomic_fetch_add(&b->next, 1) % PLACES];
 
         if (atomic_load_explicit(note, memory_order_relaxed) == 0)
             return note;
@@ -67,7 +69,9 @@ fri_note *fri_board_place(struct fri_board *b)
 
 void fri_board_kill(const struct fri_board *b)
 {
-    for (uint32_t i = 0; b && i < PLACES; i++) {
+    uint64_t used = b ? atomic_load(&b->next) : 0;
+
+    for (uint32_t i = 0; i < PLACES && i < used; i++) {
         pid_t group = atomic_load(&b->places[i]);
 
         if (group > 1)

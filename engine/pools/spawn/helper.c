@@ -161,8 +161,7 @@ static _Noreturn void be_worker(const struct helper *h, const int *fds)
         _exit(1);
     prctl(PR_SET_NAME, "flowrun-worker");
     fri_process_close_others(fds[0], fds[1]);
-    fri_process_raise_oom(OOM_MORE);
-    fri_process_default_signals();
+    signal(SIGCHLD, SIG_DFL); /* the helper has no other */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     h->start->work(fds[0], fds[1], h->start->user);
@@ -185,16 +184,22 @@ static void started(struct helper *h, struct process *p)
 static void start_worker(struct helper *h, uint64_t id, const int *fds)
 {
     struct process *p = process_new(h, id);
+    int error;
 
     if (!p)
         return;
+    fri_launcher_oom(&h->launcher, true);
     p->pid = fork();
-    if (p->pid == 0)
+    if (p->pid == 0) {
+        free(p); /* a worker has no use for its own record */
         be_worker(h, fds);
+    }
+    error = errno;
+    fri_launcher_oom(&h->launcher, false);
     if (p->pid > 0)
         started(h, p);
     else
-        say_failed(h, p, id, errno);
+        say_failed(h, p, id, error);
 }
 
 /* ---- commands --------------------------------------------------------- */
@@ -474,6 +479,8 @@ int fri_helper_main(int argc, char **argv, fri_worker_main *work, void *user)
     sigset_t all;
     pid_t pid;
 
+    if (argc < 6 || strcmp(argv[5], FRUN_VERSION) != 0)
+        return 2;
     if (start.socket <= STDERR_FILENO || fcntl(start.socket, F_GETFD) < 0)
         return 2;
     if (fcntl(start.host, F_GETFD) < 0)

@@ -7,6 +7,7 @@
 #ifndef FRI_HELPER_H
 #define FRI_HELPER_H
 
+#include "flowrun.h"
 #include "pools/spawn/spawn.h"
 
 #define FRI_HELPER_MAGIC UINT32_C(0x46724870)

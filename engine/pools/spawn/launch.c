@@ -324,8 +324,10 @@ static void fail_here(struct fri_launch *launch, int error)
     launch->error = error;
 }
 
-static void set_oom(const struct fri_launcher *l, const char *text)
+void fri_launcher_oom(const struct fri_launcher *l, bool more)
 {
+    const char *text = more ? l->more : l->less;
+
     if (l->oom >= 0 && pwrite(l->oom, text, strlen(text), 0) < 0)
         errno = 0; /* then it is taken as late as the engine */
 }
@@ -336,12 +338,12 @@ static void start(struct work *w)
     struct fri_launch *launch = w->launch;
 
     sigemptyset(&w->none);
-    set_oom(w->launcher, w->launcher->more);
+    fri_launcher_oom(w->launcher, true);
     launch->pid = clone(be_command, stack + sizeof stack,
                         CLONE_VM | CLONE_VFORK | SIGCHLD, w);
     if (launch->pid < 0)
         fail_here(launch, errno);
-    set_oom(w->launcher, w->launcher->less);
+    fri_launcher_oom(w->launcher, false);
     if (launch->pid < 0 || launch->step == FRI_STEP_NONE)
         return;
     if (launch->note)

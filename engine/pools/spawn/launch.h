@@ -14,11 +14,15 @@ struct fri_launcher {
     pid_t self;
     int null; /* /dev/null, < 0: none */
     int oom;  /* the helper's own oom_score_adj, < 0: none */
-    char less[16], more[16]; /* its value, and that of commands */
+    char less[16], more[16]; /* its value, and that of what it makes */
 };
 
-/* Commands are taken before the engine by so much when memory runs out. */
+/* Processes are taken before the engine by so much when memory runs out. */
 void fri_launcher_open(struct fri_launcher *l, int oom_more);
+
+/* A process has the helper's value of the moment in which it is made: more
+ * before, less again after.  As far as the system lets it: no error. */
+void fri_launcher_oom(const struct fri_launcher *l, bool more);
 
 struct fri_launch {
     const char *order; /* its bytes ... */

@@ -112,22 +112,6 @@ void fri_process_forget_streams(void)
     __fpurge(stderr);
 }
 
-void fri_process_raise_oom(int more)
-{
-    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC), n;
-    char text[16] = "";
-
-    if (fd < 0)
-        return;
-    if (read(fd, text, sizeof text - 1) > 0) {
-        n = atoi(text) + more;
-        n = snprintf(text, sizeof text, "%d", n < 1000 ? n : 1000);
-        if (pwrite(fd, text, (size_t)n, 0) < 0)
-            errno = 0; /* then workers are taken as late as the engine */
-    }
-    close(fd);
-}
-
 static bool read_text(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -17,9 +17,6 @@ void fri_process_default_signals(void);
 /* What the host had not written yet, or had read ahead, is the host's. */
 void fri_process_forget_streams(void);
 
-/* As far as the system lets it: no error. */
-void fri_process_raise_oom(int more);
-
 /* All that are children of this process now, adopted ones too; it must have
  * one thread, so that none is reaped meanwhile. */
 void fri_process_kill_children(pid_t self);

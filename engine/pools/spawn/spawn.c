@@ -4,14 +4,13 @@
  * Rules.
  *  1. The host never has the helper as its child: what it forks or spawns is
  *     a process that makes the helper and ends at once.  That one is waited
- *     for by its number, with all signals blocked; if it is already gone,
- *     because the host ignores SIGCHLD or another thread waits for any child,
- *     that is as well.
- *  2. Forked only where no other thread can hold a lock; else exec'd.
+ *     for by its number, with all signals blocked; it may be gone already.
+ *  2. Forked only where no other thread can hold a lock; else exec'd.  Where
+ *     there is none at all, the host's memory is copied once: the host stands
+ *     still (vfork) while its child forks, with its pthread_atfork handlers.
  *  3. What cannot be sent at once stays in the outbox, with descriptors of
- *     its own.  The descriptor of the spawner, an epoll, is readable also
- *     when there is room for more of it, so that whoever waits for events
- *     sends it, too.
+ *     its own.  The spawner's epoll is readable also when there is room for
+ *     more of it, so that whoever waits for events sends it, too.
  *  4. ECONNRESET says only that the helper left something unread.  What it
  *     had said before can still be read; it is lost at the end of file.
  */
@@ -20,12 +19,10 @@
 #include "pools/spawn/joint.h"
 #include "pools/spawn/parcel.h"
 #include "pools/spawn/process.h"
-#include "base/clock.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -57,6 +54,7 @@ struct fri_spawner {
     int socket; /* < 0: no helper */
     struct fri_board *board; /* of that helper */
     int epoll;
+    unsigned threads; /* that the host had (rule 2) */
     bool copied;
     atomic_bool abandoned;
     struct fri_outbox out;
@@ -65,10 +63,10 @@ struct fri_spawner {
 
 /* ---- making the helper ------------------------------------------------ */
 
-static bool can_fork(const struct fri_spawner *s)
+static bool can_fork(struct fri_spawner *s)
 {
-    return fri_process_count_threads()
-           <= s->options.own_threads + 1 + WATCHERS;
+    s->threads = fri_process_count_threads();
+    return s->threads <= s->options.own_threads + 1 + WATCHERS;
 }
 
 /* The errno with which the process ended, 0 also when somebody else has
@@ -104,7 +102,7 @@ static int fork_helper(const struct fri_spawner *s, const struct fri_joint *j)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    pid = fork();
+    pid = s->threads == 1 ? vfork() : fork();
     if (pid == 0)
         be_first(&start);
     error = pid > 0 ? await_first(pid) : errno;
@@ -141,7 +139,8 @@ static int keep_joint(posix_spawn_file_actions_t *actions,
 static int spawn_first(const char *path, const struct fri_joint *j, pid_t *pid)
 {
     char word[] = FRI_HELPER_WORD, socket[16], host[16], memory[16];
-    char *argv[] = { (char *)path, word, socket, host, memory, NULL };
+    char version[] = FRUN_VERSION;
+    char *argv[] = { (char *)path, word, socket, host, memory, version, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int error;
@@ -184,12 +183,11 @@ static bool is_report(const struct fri_helper_report *r, ssize_t n)
 static int await_ready(int fd)
 {
     struct fri_helper_report r;
-    ssize_t n;
 
     if (!fri_readable(fd, fri_now() + START_S * FRI_SECOND))
         return ETIMEDOUT;
-    n = read_report(fd, &r);
-    return is_report(&r, n) && r.kind == FRI_HELPER_READY ? 0 : EPROTO;
+    return is_report(&r, read_report(fd, &r)) && r.kind == FRI_HELPER_READY
+               ? 0 : EPROTO;
 }
 
 /* A program that has not become a helper is killed, if it is there. */
@@ -232,15 +230,17 @@ static void flush(struct fri_spawner *s)
 static bool request(struct fri_spawner *s, struct fri_parcel *p)
 {
     bool full = s->out.first != NULL, sent;
+    int error;
 
-    if (s->socket < 0) {
-        errno = EPIPE;
+    errno = EPIPE;
+    if (s->socket < 0)
         return false;
-    }
     p->request.magic = FRI_HELPER_MAGIC;
     sent = fri_outbox_send(&s->out, s->socket, p);
+    error = errno == EPIPE ? ECONNRESET : errno;
     if (full != (s->out.first != NULL))
         watch(s, EPOLL_CTL_MOD);
+    errno = error;
     return sent;
 }
 
@@ -315,9 +315,9 @@ bool fri_spawner_scratch(struct fri_spawner *s, const char *path)
 {
     char *copy = fri_strdup(s->memory, path);
 
-    errno = copy && strlen(path) < FRI_HELPER_INLINE ? 0 : ENOMEM;
-    if (errno != 0) {
+    if (!copy || strlen(path) >= FRI_HELPER_INLINE) {
         fri_free(s->memory, copy);
+        errno = ENOMEM;
         return false;
     }
     fri_free(s->memory, s->scratch);
@@ -420,10 +420,12 @@ static void spawner_free(struct fri_spawner *s)
 }
 
 static struct fri_spawner *spawner_new(const struct fri_memory *m,
-                                       const struct fri_spawn_options *o)
+                                       const struct fri_spawn_options *o,
+                                       int *error)
 {
     struct fri_spawner *s = fri_alloc_zero(m, sizeof *s);
 
+    *error = -1;
     if (!s)
         return NULL;
     s->memory = m;
@@ -432,12 +434,12 @@ static struct fri_spawner *spawner_new(const struct fri_memory *m,
     s->socket = -1;
     fri_outbox_init(&s->out, m);
     s->epoll = fri_above_standard(epoll_create1(EPOLL_CLOEXEC));
-    if (s->epoll < 0)
-        goto fail;
-    if (o->path && !(s->path = fri_strdup(m, o->path))) {
-        errno = ENOMEM;
+    if (s->epoll < 0) {
+        *error = errno;
         goto fail;
     }
+    if (o->path && !(s->path = fri_strdup(m, o->path)))
+        goto fail;
     return s;
 fail:
     spawner_free(s);
@@ -448,11 +450,10 @@ struct fri_spawner *fri_spawner_open(const struct fri_memory *m,
                                      const struct fri_spawn_options *o,
                                      int *error)
 {
-    struct fri_spawner *s;
+    struct fri_spawner *s = spawner_new(m, o, error);
 
-    errno = ENOMEM;
-    s = spawner_new(m, o);
-    *error = s ? make_helper(s, can_fork(s)) : errno;
+    if (s)
+        *error = make_helper(s, can_fork(s));
     if (*error == 0)
         return s;
     fri_spawner_close(s);

@@ -36,12 +36,23 @@ struct fri_spawn_options {
                              end themselves around a fork (pthread_atfork) */
 };
 
-/* NULL: *error is an errno; ENOTSUP where the process has other threads and
- * there is no path.  With a path it may take as long as that program takes to
- * start. */
+/* NULL: *error is an errno, or < 0 where the allocator gave nothing; ENOTSUP
+ * where the process has other threads and there is no path.  With a path it may
+ * take as long as that program takes to start. */
 struct fri_spawner *fri_spawner_open(const struct fri_memory *m,
                                      const struct fri_spawn_options *o,
                                      int *error);
+
+/* What to say of that errno. */
+const char *fri_spawn_trouble(int error);
+
+/* The program flowrun, of the Lua that is linked, which was installed, or
+ * built, with the library or the program that this code stands in, else the
+ * first in PATH; in `path`.  NULL: there is none. */
+const char *fri_spawn_find(char *path, size_t size);
+
+/* Its name; whatever links a Lua defines it. */
+extern const char fri_spawn_program[] __attribute__((weak));
 
 /* Kills what is left and returns when the helper has gone, after 2 seconds at
  * the latest; takes NULL.  In a copy of the process that opened it, it only
@@ -62,7 +73,8 @@ bool fri_spawner_copied(const struct fri_spawner *s);
 int fri_spawner_fd(const struct fri_spawner *s);
 
 /* `id` is the caller's name for the process, never 0.  False: errno says why
- * (EPIPE: no helper; ENOMEM, EMFILE).  True: FRI_SPAWN_STARTED or _FAILED
+ * (EPIPE: no helper; ECONNRESET: it has just gone, FRI_SPAWN_LOST is to come;
+ * ENOMEM, EMFILE).  True: FRI_SPAWN_STARTED or _FAILED
  * comes, or _LOST.  The caller closes its own copies of the descriptors. */
 bool fri_spawner_worker(struct fri_spawner *s, uint64_t id, int socket,
                         int memory);

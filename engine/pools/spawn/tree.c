@@ -19,14 +19,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Links are not followed: what they lead to is not ours to change. */
+static void open_up(int at, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        fchmodat(at, name, 0700, 0);
+}
+
 static int open_dir(int at, const char *name)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(at, name, flags);
 
-    if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0)
-        fd = openat(at, name, flags);
-    return fd;
+    if (fd >= 0 || errno != EACCES)
+        return fd;
+    open_up(at, name);
+    return openat(at, name, flags);
 }
 
 static bool is_dots(const char *name)
@@ -55,7 +65,7 @@ static bool move_up(int from, const char *name, int top, unsigned *number)
 {
     char place[24];
 
-    fchmodat(from, name, 0700, 0);
+    open_up(from, name);
     for (int tries = 0; tries < 1000; tries++) {
         snprintf(place, sizeof place, ".%u", ++*number);
         if (renameat(from, name, top, place) == 0)

@@ -7,6 +7,8 @@
  */
 #include "pools/threads/threads.h"
 
+#include "data/value.h"
+
 static frun_engine *engine_of(const struct fri_thread *t)
 {
     return t->worker.pool->engine;
@@ -19,7 +21,8 @@ static bool keep_arguments(struct fri_thread *t, struct frun_future *task)
     if (task->holds == FRI_MESSAGE) {
         t->arguments.message = fri_message_ref(task->data.message);
     } else if (task->holds == FRI_VALUE) {
-        frun_value *copy = frun_value_copy(task->data.value);
+        frun_value *copy = fri_value_copy(&engine_of(t)->memory,
+                                          task->data.value);
 
         if (!copy)
             return false;

@@ -137,8 +137,7 @@ void fri_run_timer(struct fri_thread *t, fri_time now)
     frun_engine *e = engine_of(t);
 
     t->run.timer.fire = on_grace;
-    if (fri_timers_reserve(&e->sched.timers))
-        fri_engine_timer(e, &t->run.timer, now + GRACE);
+    fri_engine_timer(e, &t->run.timer, now + GRACE);
 }
 
 void fri_run_unlink(struct fri_resumable *r)
@@ -260,8 +259,7 @@ static void stop_waiting(struct fri_resumable *r, frun_status why)
     r->since = fri_now();
     r->why = why;
     r->timer.fire = on_late;
-    if (fri_timers_reserve(&e->sched.timers))
-        fri_engine_timer(e, &r->timer, r->since + GRACE);
+    fri_engine_timer(e, &r->timer, r->since + GRACE);
     if (!fri_execs_only(r->set, r->slice.task))
         fri_worker_raise(r, stop_error(e, why));
 }

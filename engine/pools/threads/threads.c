@@ -110,12 +110,11 @@ static void fail(struct frun_future *task, const struct fri_lane *lane)
     fri_sched_finish(task, &outcome, now);
 }
 
-void fri_threads_break(struct fri_threads *ts, struct fri_error *error)
+static void fail_taken(struct fri_threads *ts)
 {
     struct fri_lane *lane = &ts->pool->lane;
     struct frun_future *best;
 
-    fri_lane_break(lane, error);
     if (ts->lane == lane)
         return;
     while ((best = fri_lane_best(ts->lane)) != NULL) {
@@ -124,17 +123,28 @@ void fri_threads_break(struct fri_threads *ts, struct fri_error *error)
     }
 }
 
+/* Memory may come back. */
+void fri_threads_break(struct fri_threads *ts, struct fri_error *error)
+{
+    if (!error || error->public.status == FRUN_ENOMEM)
+        fri_lane_fail(&ts->pool->lane, error);
+    else
+        fri_lane_break(&ts->pool->lane, error);
+    fail_taken(ts);
+}
+
 static void no_thread(struct fri_threads *ts)
 {
     frun_pool *pool = ts->pool;
 
     ts->failed = true;
-    if (ts->alive == 0)
-        fri_threads_break(ts, fri_error_format(&pool->engine->memory,
-                                               FRUN_ERESOURCE,
-                                               "%s: no thread could be "
-                                               "started",
-                                               pool->name));
+    if (ts->alive > 0)
+        return;
+    fri_lane_fail(&pool->lane,
+                  fri_error_format(&pool->engine->memory, FRUN_ERESOURCE,
+                                   "%s: no thread could be started",
+                                   pool->name));
+    fail_taken(ts);
 }
 
 static bool is_short(const struct fri_lane *lane)

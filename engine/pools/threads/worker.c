@@ -455,7 +455,7 @@ void *fri_thread_work(void *user)
         fri_thread_end_lost(t);
         return NULL;
     }
-    /* A worker that could not open has broken the pool: no work is left. */
+    /* A worker that could not open has failed the work that there was. */
     arrived(t);
     set_busy(t, false);
     fri_unlock(e);
@@ -464,6 +464,8 @@ void *fri_thread_work(void *user)
     fri_lock(e);
     if (--ts->alive == 0 && fri_pool_over(ts->pool))
         fri_pool_gone(ts->pool);
+    else if (!open) /* what has come meanwhile has counted on it */
+        fri_threads_ready(ts);
     fri_unlock(e);
     return NULL;
 }
