@@ -4,42 +4,8 @@
 #ifndef FRI_API_H
 #define FRI_API_H
 
+#include "base/sized.h"
 #include "pools/pool.h"
-
-#include <string.h>
-
-/* Copies a host's struct, which begins with its size (0: ours), into our own,
- * what it does not have being zero; NULL is all zeros.  False: it is larger
- * than ours, from a newer header. */
-static inline bool fri_options(void *own, size_t size, const void *given)
-{
-    size_t theirs = size;
-
-    memset(own, 0, size);
-    if (!given)
-        return true;
-    memcpy(&theirs, given, sizeof theirs);
-    if (theirs > size)
-        return false;
-    memcpy(own, given, theirs ? theirs : size);
-    return true;
-}
-
-/* The other way round; the host's size stays. */
-static inline bool fri_answer(void *given, size_t size, const void *own)
-{
-    size_t theirs;
-
-    memcpy(&theirs, given, sizeof theirs);
-    if (theirs > size)
-        return false;
-    if (theirs == 0)
-        theirs = size;
-    if (theirs > sizeof theirs)
-        memcpy((char *)given + sizeof theirs, (const char *)own + sizeof theirs,
-               theirs - sizeof theirs);
-    return true;
-}
 
 static inline frun_status fri_no_memory(frun_engine *e)
 {

@@ -12,19 +12,14 @@ static bool put(frun_value *map, const char *key, frun_value *item)
     return frun_value_put(map, key, item) == FRUN_OK;
 }
 
-static frun_value *text(const char *s)
-{
-    return frun_value_str(s, strlen(s));
-}
-
 static bool put_text(frun_value *map, const char *key, const char *s)
 {
-    return !s || put(map, key, text(s));
+    return !s || put(map, key, fri_value_text(fri_value_memory(map), s));
 }
 
-static frun_value *path_of(const char *path)
+static frun_value *path_of(const struct fri_memory *m, const char *path)
 {
-    frun_value *map = frun_value_map();
+    frun_value *map = fri_value_map(m);
 
     if (map && put_text(map, "path", path))
         return map;
@@ -33,19 +28,22 @@ static frun_value *path_of(const char *path)
 }
 
 /* A text, of which 0 is the length up to its zero byte, or a path. */
-static frun_value *source(const char *s, size_t length, const char *path)
+static frun_value *source(const struct fri_memory *m, const char *s,
+                          size_t length, const char *path)
 {
     if (path)
-        return path_of(path);
-    return s && length == 0 ? text(s) : frun_value_str(s ? s : "", length);
+        return path_of(m, path);
+    return s && length == 0 ? fri_value_text(m, s)
+                            : fri_value_str(m, s, s ? length : 0);
 }
 
-static frun_value *list_of(const char *const *texts)
+static frun_value *list_of(const struct fri_memory *m,
+                           const char *const *texts)
 {
-    frun_value *list = frun_value_list();
+    frun_value *list = fri_value_list(m);
 
     for (; list && *texts; texts++) {
-        if (frun_value_push(list, text(*texts)) == FRUN_OK)
+        if (frun_value_push(list, fri_value_text(m, *texts)) == FRUN_OK)
             continue;
         frun_value_free(list);
         return NULL;
@@ -56,18 +54,19 @@ static frun_value *list_of(const char *const *texts)
 static bool put_list(frun_value *map, const char *key,
                      const char *const *texts)
 {
-    return !texts || put(map, key, list_of(texts));
+    return !texts || put(map, key, list_of(fri_value_memory(map), texts));
 }
 
 static bool put_file(frun_value *files, const frun_file *f)
 {
     return put(files, f->name ? f->name : "",
-               source(f->text, f->length, f->path));
+               source(fri_value_memory(files), f->text, f->length, f->path));
 }
 
-static frun_value *files_of(const frun_command *c)
+static frun_value *files_of(const struct fri_memory *m,
+                            const frun_command *c)
 {
-    frun_value *files = frun_value_map();
+    frun_value *files = fri_value_map(m);
 
     for (size_t i = 0; files && i < c->file_count; i++) {
         if (put_file(files, &c->files[i]))
@@ -81,21 +80,24 @@ static frun_value *files_of(const frun_command *c)
 /* NAME=value, or NAME, which is removed. */
 static bool put_variable(frun_value *map, const char *variable)
 {
+    const struct fri_memory *m = fri_value_memory(map);
     const char *end = strchr(variable, '=');
     frun_value *name;
     bool well;
 
     if (!end)
         return put(map, variable, frun_value_bool(false));
-    name = frun_value_str(variable, (size_t)(end - variable));
-    well = name && put(map, frun_value_as_str(name), text(end + 1));
+    name = fri_value_str(m, variable, (size_t)(end - variable));
+    well = name
+           && put(map, frun_value_as_str(name), fri_value_text(m, end + 1));
     frun_value_free(name);
     return well;
 }
 
-static frun_value *env_of(const char *const *variables)
+static frun_value *env_of(const struct fri_memory *m,
+                          const char *const *variables)
 {
-    frun_value *map = frun_value_map();
+    frun_value *map = fri_value_map(m);
 
     for (; map && *variables; variables++) {
         if (put_variable(map, *variables))
@@ -106,12 +108,13 @@ static frun_value *env_of(const char *const *variables)
     return map;
 }
 
-static frun_value *statuses_of(const frun_command *c)
+static frun_value *statuses_of(const struct fri_memory *m,
+                               const frun_command *c)
 {
-    frun_value *list = frun_value_list();
+    frun_value *list = fri_value_list(m);
 
     for (size_t i = 0; list && i < c->ok_count; i++) {
-        if (frun_value_push(list, frun_value_int(c->ok_status[i])) == FRUN_OK)
+        if (frun_value_push(list, fri_value_int(m, c->ok_status[i])) == FRUN_OK)
             continue;
         frun_value_free(list);
         return NULL;
@@ -129,28 +132,31 @@ static bool put_place(frun_value *map, const frun_command *c)
 
 static bool put_streams(frun_value *map, const frun_command *c)
 {
+    const struct fri_memory *m = fri_value_memory(map);
+
     return ((!c->stdin && !c->stdin_path)
             || put(map, "stdin",
-                   source(c->stdin, c->stdin_length, c->stdin_path)))
+                   source(m, c->stdin, c->stdin_length, c->stdin_path)))
            && put_text(map, "stdout", c->stdout)
            && put_text(map, "stderr", c->stderr)
            && (c->capture == 0
                || put(map, "capture",
-                      frun_value_int((int64_t)(c->capture & INT64_MAX))));
+                      fri_value_int(m, (int64_t)(c->capture & INT64_MAX))));
 }
 
 /* NULL: out of memory. */
-static frun_value *normal_form(const frun_command *c)
+static frun_value *normal_form(const struct fri_memory *m,
+                               const frun_command *c)
 {
-    frun_value *map = frun_value_map();
+    frun_value *map = fri_value_map(m);
 
     if (map && put_list(map, "argv", c->argv)
         && (!c->shell || put(map, "shell", frun_value_bool(true)))
         && put_place(map, c)
-        && (c->file_count == 0 || put(map, "files", files_of(c)))
+        && (c->file_count == 0 || put(map, "files", files_of(m, c)))
         && put_list(map, "collect", c->collect)
-        && (!c->env || put(map, "env", env_of(c->env)))
-        && (c->ok_count == 0 || put(map, "ok_status", statuses_of(c)))
+        && (!c->env || put(map, "env", env_of(m, c->env)))
+        && (c->ok_count == 0 || put(map, "ok_status", statuses_of(m, c)))
         && put_streams(map, c))
         return map;
     frun_value_free(map);
@@ -178,7 +184,7 @@ static frun_status pack(frun_engine *e, const frun_value *map,
 static frun_status read_command(frun_engine *e, const frun_command *c,
                                 struct fri_data *data)
 {
-    frun_value *map = normal_form(c);
+    frun_value *map = normal_form(&e->memory, c);
     struct fri_error *error = NULL;
     frun_status status;
 
@@ -193,6 +199,18 @@ static frun_status read_command(frun_engine *e, const frun_command *c,
     return status;
 }
 
+static frun_status read_own(frun_engine *e, const frun_command *command,
+                            frun_command *own)
+{
+    if (!fri_options(own, sizeof *own, command))
+        return fri_fail(e, FRUN_EINVAL, "command: it is of a newer header");
+    if (own->file_count > 0 && !own->files)
+        return fri_fail(e, FRUN_EINVAL, "command: no files");
+    if (own->ok_count > 0 && !own->ok_status)
+        return fri_fail(e, FRUN_EINVAL, "command: no ok_status");
+    return FRUN_OK;
+}
+
 frun_status frun_pool_command(frun_pool *pool, const frun_command *command,
                               const frun_policy *policy, frun_future **future)
 {
@@ -203,11 +221,11 @@ frun_status frun_pool_command(frun_pool *pool, const frun_command *command,
 
     if (future)
         *future = NULL;
-    if (!pool)
+    if (!pool || !fri_engine_owned(pool->engine))
         return FRUN_EINVAL;
-    if (!fri_options(&own, sizeof own, command))
-        return fri_fail(pool->engine, FRUN_EINVAL,
-                        "command: its size is of a newer header");
+    status = read_own(pool->engine, command, &own);
+    if (status != FRUN_OK)
+        return status;
     status = fri_call_command(&call, pool, policy);
     if (status == FRUN_OK)
         status = read_command(pool->engine, &own, &data);

@@ -1,18 +1,19 @@
 /*
  * flowrun.c - the public functions of engines, pools and limits: checks of
  * arguments, then the core.
+ *
+ * Rules, for all files of this directory.
+ *  1. What only the owner may call does nothing elsewhere, not even to the
+ *     engine's message, which the owner may be reading.
+ *  2. In a copy of the process nothing at all is done: whoever held a lock is
+ *     not there to let it go.
  */
-#define _GNU_SOURCE
 #include "api/api.h"
 
 #include "pools/forks/home.h"
 #include "pools/spawn/spawn.h"
 #include "core/journal.h"
 #include "core/sharing.h"
-
-#include <dlfcn.h>
-#include <stdio.h>
-#include <unistd.h>
 
 const char *frun_version(void)
 {
@@ -21,41 +22,20 @@ const char *frun_version(void)
 
 /* ---- engine ----------------------------------------------------------- */
 
-/* The flowrun that was installed, or built, with the library (or the program)
- * that this code stands in; NULL: there is none. */
-static const char *find_worker(char *path, size_t size)
-{
-    static const char *const places[]
-        = { "/../bin/flowrun", "/../../bin/flowrun", "/flowrun" };
-    Dl_info info;
-    const char *end;
-
-    if (!dladdr((void *)(uintptr_t)frun_version, &info) || !info.dli_fname
-        || !(end = strrchr(info.dli_fname, '/')))
-        return NULL;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        int n = snprintf(path, size, "%.*s%s", (int)(end - info.dli_fname),
-                         info.dli_fname, places[i]);
-
-        if (n < (int)size && access(path, X_OK) == 0)
-            return path;
-    }
-    return NULL;
-}
-
-/* Without one, only pools of forks are refused. */
-static void open_spawner(frun_engine *e)
+/* Without one, only pools of processes are refused.  False: out of memory. */
+static bool open_spawner(frun_engine *e)
 {
     char found[4096];
     const char *given = e->options.worker_path;
     struct fri_spawn_options o = {
         .work = fri_forked_main,
-        .path = given ? given : find_worker(found, sizeof found),
+        .path = given ? given : fri_spawn_find(found, sizeof found),
     };
     int error = 0;
     struct fri_spawner *s = fri_spawner_open(&e->memory, &o, &error);
 
     fri_engine_adopt(e, s, error);
+    return s || error > 0;
 }
 
 frun_status frun_engine_open(const frun_engine_options *options,
@@ -64,21 +44,26 @@ frun_status frun_engine_open(const frun_engine_options *options,
     frun_status status = engine ? fri_engine_open(options, engine)
                                 : FRUN_EINVAL;
 
-    if (status == FRUN_OK)
-        open_spawner(*engine);
-    return status;
+    if (status != FRUN_OK)
+        return status;
+    (*engine)->cores = fri_usable_cpus();
+    if (open_spawner(*engine))
+        return FRUN_OK;
+    fri_engine_close(*engine);
+    *engine = NULL;
+    return FRUN_ENOMEM;
 }
 
 void frun_engine_close(frun_engine *engine)
 {
-    if (engine)
+    if (engine && fri_engine_owned(engine) && engine->programs == 0)
         fri_engine_close(engine);
 }
 
 frun_status frun_engine_register(frun_engine *e, const char *name,
                                  frun_function *function, void *user)
 {
-    if (!e)
+    if (!e || !fri_engine_owned(e))
         return FRUN_EINVAL;
     if (!name || !*name || !function)
         return fri_fail(e, FRUN_EINVAL, "no %s", function ? "name"
@@ -91,24 +76,24 @@ frun_status frun_engine_register(frun_engine *e, const char *name,
 
 const char *frun_engine_message(const frun_engine *e)
 {
-    if (!e || e->message.length == 0)
+    if (!e)
         return "";
-    return (const char *)e->message.data;
+    if (!fri_engine_here(e))
+        return "this process is a copy of the one that opened the engine";
+    if (!fri_engine_owned(e))
+        return "the engine belongs to the thread that opened it";
+    return e->message.length > 0 ? (const char *)e->message.data : "";
 }
 
 int frun_engine_fd(frun_engine *e)
 {
-    return e ? fri_engine_fd(e) : -1;
+    return e && fri_engine_here(e) ? fri_engine_fd(e) : -1;
 }
 
-frun_status frun_engine_step(frun_engine *e, double seconds)
+static frun_status step(frun_engine *e, fri_time deadline)
 {
-    fri_time deadline = fri_deadline(fri_now(), seconds);
-    uint64_t before;
+    uint64_t before = e->delivered;
 
-    if (!e)
-        return FRUN_EINVAL;
-    before = e->delivered;
     fri_owner_run(e);
     while (e->delivered == before) {
         if (atomic_load(&e->interrupted)
@@ -117,6 +102,19 @@ frun_status frun_engine_step(frun_engine *e, double seconds)
         fri_owner_wait(e, NULL, deadline);
     }
     return FRUN_OK;
+}
+
+/* A callback may close the engine. */
+frun_status frun_engine_step(frun_engine *e, double seconds)
+{
+    frun_status status;
+
+    if (!e || !fri_engine_owned(e))
+        return FRUN_EINVAL;
+    atomic_fetch_add(&e->refs, 1);
+    status = step(e, fri_deadline(fri_now(), seconds));
+    fri_engine_unref(e);
+    return status;
 }
 
 /* ---- pools ------------------------------------------------------------ */
@@ -128,17 +126,19 @@ frun_status frun_pool_open(frun_engine *e, frun_kind kind,
 
     if (pool)
         *pool = NULL;
-    if (!e || !pool)
+    if (!e || !fri_engine_owned(e))
         return FRUN_EINVAL;
+    if (!pool)
+        return fri_fail(e, FRUN_EINVAL, "no place for the pool");
     if (!fri_options(&own, sizeof own, options))
         return fri_fail(e, FRUN_EINVAL,
-                        "options: their size is of a newer header");
+                        "options: they are of a newer header");
     return fri_pool_open(e, kind, &own, NULL, NULL, pool);
 }
 
 void frun_pool_close(frun_pool *pool)
 {
-    if (!pool)
+    if (!pool || !fri_engine_owned(pool->engine))
         return;
     fri_pool_closing(pool);
     fri_pool_drain(pool, FRI_NEVER);
@@ -148,7 +148,7 @@ void frun_pool_close(frun_pool *pool)
 
 frun_status frun_pool_drain(frun_pool *pool, double seconds)
 {
-    if (!pool)
+    if (!pool || !fri_engine_owned(pool->engine))
         return FRUN_EINVAL;
     return fri_pool_drain(pool, fri_deadline(fri_now(), seconds))
                ? FRUN_OK
@@ -157,7 +157,7 @@ frun_status frun_pool_drain(frun_pool *pool, double seconds)
 
 void frun_pool_cancel(frun_pool *pool)
 {
-    if (pool)
+    if (pool && fri_engine_here(pool->engine))
         fri_pool_cancel(pool);
 }
 
@@ -166,7 +166,7 @@ frun_status frun_pool_stats(frun_pool *pool, frun_stats *stats)
     frun_stats own = { .size = sizeof own };
     const struct fri_lane *lane;
 
-    if (!pool || !stats)
+    if (!pool || !stats || !fri_engine_here(pool->engine))
         return FRUN_EINVAL;
     lane = &pool->lane;
     fri_lock(pool->engine);
@@ -195,8 +195,10 @@ frun_status frun_limit_open(frun_engine *e, const char *name, int count,
 
     if (limit)
         *limit = NULL;
-    if (!e || !limit)
+    if (!e || !fri_engine_owned(e))
         return FRUN_EINVAL;
+    if (!limit)
+        return fri_fail(e, FRUN_EINVAL, "no place for the limit");
     if (shared && (!name || !*name))
         return fri_fail(e, FRUN_EINVAL, "a shared limit needs a name");
     if (count < 1 || count > FRI_MOST_SEATS)
@@ -225,8 +227,10 @@ frun_status frun_journal_open(frun_engine *e, const char *path,
 
     if (journal)
         *journal = NULL;
-    if (!e || !journal)
+    if (!e || !fri_engine_owned(e))
         return FRUN_EINVAL;
+    if (!journal)
+        return fri_fail(e, FRUN_EINVAL, "no place for the journal");
     if (!path || !*path)
         return fri_fail(e, FRUN_EINVAL, "no path of a journal");
     status = fri_journal_open(e, path, false, journal, why);
@@ -244,7 +248,7 @@ frun_status frun_journal_flush(frun_engine *e)
 {
     char why[FRI_WHY];
 
-    if (!e)
+    if (!e || !fri_engine_owned(e))
         return FRUN_EINVAL;
     if (fri_journals_flush(e, why) == FRUN_OK)
         return FRUN_OK;

@@ -53,7 +53,8 @@ frun_status fri_future_status(const frun_future *f)
 
 void frun_future_free(frun_future *f)
 {
-    fri_future_unref(f);
+    if (f && fri_engine_here(fri_future_engine(f)))
+        fri_future_unref(f);
 }
 
 bool frun_future_cancel(frun_future *f)
@@ -64,6 +65,8 @@ bool frun_future_cancel(frun_future *f)
     if (!f || fri_is_final(f))
         return f && fri_state(f) == FRI_CANCELLED;
     e = fri_future_engine(f);
+    if (!fri_engine_here(e))
+        return false;
     fri_lock(e);
     cancelled = fri_sched_cancel(f, NULL);
     fri_unlock(e);
@@ -151,15 +154,12 @@ static frun_status wait_one(frun_future *f, fri_time deadline)
 }
 
 /* When the last is done the others mostly are: that saves a waiter each. */
-static frun_status wait_all(frun_future *const *futures, size_t n,
-                            fri_time deadline)
+static frun_status wait_pending(frun_future *const *futures, size_t n,
+                                fri_time deadline)
 {
-    frun_status status = FRUN_OK;
+    frun_status status = wait_one(futures[n - 1], deadline);
     size_t unused;
 
-    n = pending(futures, n);
-    if (n > 0)
-        status = wait_one(futures[n - 1], deadline);
     if (status == FRUN_OK)
         n = pending(futures, n);
     if (status == FRUN_OK && n > 0)
@@ -167,15 +167,44 @@ static frun_status wait_all(frun_future *const *futures, size_t n,
     return status;
 }
 
+/* Callbacks may free them meanwhile. */
+static frun_status wait_all(frun_future *const *futures, size_t n,
+                            fri_time deadline)
+{
+    frun_status status = FRUN_OK;
+
+    n = pending(futures, n);
+    for (size_t i = 0; i < n; i++)
+        fri_future_ref(futures[i]);
+    if (n > 0)
+        status = wait_pending(futures, n, deadline);
+    for (size_t i = 0; i < n; i++)
+        fri_future_unref(futures[i]);
+    return status;
+}
+
+static frun_status check_wait(frun_future *const *futures, size_t n,
+                              frun_when when)
+{
+    frun_status status = check_futures(futures, n);
+    frun_engine *e = status == FRUN_OK && n > 0 ? fri_future_engine(futures[0])
+                                                : NULL;
+
+    if (e && !fri_engine_owned(e))
+        return FRUN_EINVAL;
+    if (when == FRUN_ALL || when == FRUN_FIRST || when == FRUN_FIRST_FAILED)
+        return status;
+    return e ? fri_fail(e, FRUN_EINVAL, "when: not %d", (int)when)
+             : FRUN_EINVAL;
+}
+
 frun_status frun_wait(frun_future *const *futures, size_t n, frun_when when,
                       double seconds, size_t *index)
 {
     fri_time deadline = fri_deadline(fri_now(), seconds);
-    frun_status status = check_futures(futures, n);
+    frun_status status = check_wait(futures, n, when);
     size_t at = n;
 
-    if (when != FRUN_ALL && when != FRUN_FIRST && when != FRUN_FIRST_FAILED)
-        status = FRUN_EINVAL;
     if (status == FRUN_OK && when == FRUN_ALL)
         status = wait_all(futures, n, deadline);
     else if (status == FRUN_OK && n > 0)
@@ -185,12 +214,15 @@ frun_status frun_wait(frun_future *const *futures, size_t n, frun_when when,
     return status;
 }
 
+/* What is final is so on any thread. */
 frun_status frun_future_wait(frun_future *f, double seconds)
 {
     if (!f)
         return FRUN_EINVAL;
     if (fri_is_final(f))
         return FRUN_OK;
+    if (!fri_engine_owned(fri_future_engine(f)))
+        return FRUN_EINVAL;
     return wait_one(f, fri_deadline(fri_now(), seconds));
 }
 
@@ -213,30 +245,52 @@ static frun_status unpacked(frun_future *f, const frun_value **value)
     fri_unlock(e);
     if (!x)
         return fri_no_memory(e);
-    status = x->value ? FRUN_OK : fri_value_unpack(bytes, length, &made);
+    status = x->value ? FRUN_OK
+                      : fri_value_unpack(&e->memory, bytes, length, &made);
     if (made)
         x->value = made;
     *value = x->value;
-    return status;
+    if (status == FRUN_OK)
+        return status;
+    return fri_fail(e, status, "result: %s",
+                    status == FRUN_EUNSENDABLE
+                        ? "C has no place for what is in it"
+                        : frun_status_text(status));
 }
 
+static frun_status value_of(frun_future *f, const frun_value **value)
+{
+    if (f->holds == FRI_VALUE)
+        *value = f->data.value;
+    else if (f->holds != FRI_BYTES && f->holds != FRI_MESSAGE)
+        *value = frun_value_null();
+    else if (!fri_engine_owned(fri_future_engine(f)))
+        return FRUN_EINVAL;
+    else
+        return unpacked(f, value);
+    return FRUN_OK;
+}
+
+/* A callback may free it meanwhile; its value goes then, too. */
 frun_status frun_future_result(frun_future *f, double seconds,
                                const frun_value **value)
 {
-    frun_status status = frun_future_wait(f, seconds);
+    frun_status status;
 
     if (value)
         *value = NULL;
-    if (status != FRUN_OK)
-        return status;
-    atomic_store_explicit(&f->looked, 1, memory_order_relaxed);
-    status = fri_future_status(f);
-    if (status != FRUN_OK || !value)
-        return status;
-    if (f->holds == FRI_BYTES || f->holds == FRI_MESSAGE)
-        return unpacked(f, value);
-    *value = f->holds == FRI_VALUE ? f->data.value : frun_value_null();
-    return FRUN_OK;
+    if (!f)
+        return FRUN_EINVAL;
+    fri_future_ref(f);
+    status = frun_future_wait(f, seconds);
+    if (status == FRUN_OK) {
+        atomic_store_explicit(&f->looked, 1, memory_order_relaxed);
+        status = fri_future_status(f);
+        if (status == FRUN_OK && value)
+            status = value_of(f, value);
+    }
+    fri_future_unref(f);
+    return status;
 }
 
 /* ---- facts ------------------------------------------------------------ */
@@ -279,13 +333,15 @@ static void fill_info(frun_future *f, frun_info *info)
         info->seconds = fri_seconds(end - started);
     info->cpu = f->extra ? f->extra->cpu : 0;
     info->memory = f->extra ? f->extra->memory : 0;
+    info->from_journal = f->extra && fri_is_final(f)
+                         && f->extra->from_journal;
 }
 
 frun_status frun_future_info(frun_future *f, frun_info *info)
 {
     frun_info own = { .size = sizeof own };
 
-    if (!f || !info)
+    if (!f || !info || !fri_engine_here(fri_future_engine(f)))
         return FRUN_EINVAL;
     fri_lock(fri_future_engine(f));
     fill_info(f, &own);
@@ -309,7 +365,9 @@ static void run_call_back(struct fri_due *due)
     frun_engine *e = fri_future_engine(f);
 
     atomic_store_explicit(&f->looked, 1, memory_order_relaxed);
+    e->nested++;
     c->fn(f, c->user);
+    e->nested--;
     fri_free(&e->memory, c);
     fri_future_unref(f);
 }
@@ -327,8 +385,10 @@ frun_status frun_future_on_done(frun_future *f, frun_callback *fn, void *user)
     frun_engine *e = f ? fri_future_engine(f) : NULL;
     struct call_back *c;
 
-    if (!f || !fn)
+    if (!f || !fri_engine_owned(e))
         return FRUN_EINVAL;
+    if (!fn)
+        return fri_fail(e, FRUN_EINVAL, "no function");
     if (atomic_load(&e->closed))
         return fri_fail(e, FRUN_ECLOSED, "the engine is closed");
     c = fri_alloc_zero(&e->memory, sizeof *c);

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "core/resume.h"
+#include "data/codec.h"
 #include "data/value.h"
 #include "pools/commands/keeping.h"
 
@@ -70,9 +71,6 @@ frun_status fri_kept_check(frun_pool *pool, const frun_policy *p)
     fri_unlock(e);
     if (!ours)
         return fri_fail(e, FRUN_EINVAL, "journal: it is none of this engine");
-    if (!p->version && pool->ops->kind != FRUN_COMMANDS)
-        return fri_fail(e, FRUN_EJOURNAL,
-                        "a function in C has no source text: give a version");
     return FRUN_OK;
 }
 
@@ -123,6 +121,7 @@ static frun_status look(frun_engine *e, struct fri_canon *canon,
     struct fri_asked a = { .hooks = &fri_resume_hooks, .bytes = nothing,
                            .length = sizeof nothing, .modules = &modules };
     struct fri_answer answer;
+    frun_status status;
     const char *why = NULL;
 
     room->length = 0;
@@ -130,7 +129,11 @@ static frun_status look(frun_engine *e, struct fri_canon *canon,
         a.bytes = task->data.message->data;
         a.length = task->data.message->length;
     } else if (task->holds == FRI_VALUE) {
-        if (fri_value_pack(room, task->data.value) != FRUN_OK || room->failed)
+        status = fri_value_pack(room, task->data.value);
+        if (status == FRUN_EUNSENDABLE)
+            return fri_fail(e, status, "argument: nested deeper than %d",
+                            FRI_DEPTH);
+        if (status != FRUN_OK || room->failed)
             return fri_no_memory(e);
         a.bytes = room->data;
         a.length = room->length;

@@ -5,6 +5,7 @@
 #include "api/api.h"
 
 #include "core/halt.h"
+#include "data/value.h"
 
 /* ---- a range ---------------------------------------------------------- */
 
@@ -18,7 +19,7 @@ static struct fri_range *range_of(const struct fri_call *c,
 
     if (!r)
         return NULL;
-    r->list = frun_value_copy(list);
+    r->list = fri_value_copy(m, list);
     if (n <= PTRDIFF_MAX / sizeof *r->results)
         r->results = fri_alloc_zero(m, n * sizeof *r->results);
     if (r->list && r->results)
@@ -61,7 +62,7 @@ static frun_value *list_of(struct fri_range *r)
         frun_value *item = r->results[i] ? r->results[i] : frun_value_null();
 
         r->results[i] = NULL;
-        if (frun_value_push(list, item) != FRUN_OK) {
+        if (frun_value_push(list, fri_value_release(item)) != FRUN_OK) {
             frun_value_free(list);
             list = NULL;
         }
@@ -86,7 +87,7 @@ static frun_value *take_result(frun_future *task)
         return frun_value_null();
     item = task->data.value;
     task->holds = FRI_NOTHING;
-    return item;
+    return fri_value_release(item);
 }
 
 static frun_value *results_of(frun_future **tasks, size_t n)
@@ -227,27 +228,37 @@ static bool one_by_one(const frun_policy *p)
            || p->limit_count > 0 || p->journal || !ends_at_first(p);
 }
 
+static frun_status map_list(const struct fri_call *c, frun_function *fn,
+                            const frun_value *list, frun_value **results)
+{
+    if (frun_value_length(list) == 0) {
+        *results = frun_value_list();
+        return *results ? FRUN_OK : fri_no_memory(c->pool->engine);
+    }
+    if (one_by_one(c->policy))
+        return map_tasks(c, fn, list, results);
+    return map_range(c, list, results);
+}
+
+/* A callback that runs meanwhile may close the pool and the engine. */
 frun_status frun_pool_map(frun_pool *pool, frun_function *fn,
                           const frun_value *list, const frun_policy *policy,
                           frun_value **results)
 {
     struct fri_call c;
     frun_status status = fri_call_begin(&c, pool, fn, policy);
+    frun_engine *e;
 
     if (results)
         *results = NULL;
     if (status != FRUN_OK)
         return status;
-    if (!results || frun_value_kind(list) != FRUN_LIST) {
-        status = fri_fail(pool->engine, FRUN_EINVAL, "%s",
-                          results ? "not a list" : "no place for the results");
-    } else if (frun_value_length(list) == 0) {
-        *results = frun_value_list();
-        status = *results ? FRUN_OK : fri_no_memory(pool->engine);
-    } else if (one_by_one(c.policy)) {
-        status = map_tasks(&c, fn, list, results);
-    } else {
-        status = map_range(&c, list, results);
-    }
+    e = pool->engine;
+    if (!results || frun_value_kind(list) != FRUN_LIST)
+        return fri_fail(e, FRUN_EINVAL, "%s",
+                        results ? "not a list" : "no place for the results");
+    atomic_fetch_add(&e->refs, 1);
+    status = map_list(&c, fn, list, results);
+    fri_engine_unref(e);
     return status;
 }

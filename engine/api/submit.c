@@ -7,6 +7,7 @@
 #include "api/api.h"
 
 #include "core/halt.h"
+#include "data/value.h"
 
 /* ---- policies --------------------------------------------------------- */
 
@@ -138,12 +139,12 @@ static bool read_policy(struct fri_call *c, const frun_policy *policy)
 frun_status fri_call_check(struct fri_call *c, frun_pool *pool,
                            const frun_policy *policy)
 {
-    if (!pool)
+    if (!pool || !fri_engine_owned(pool->engine))
         return FRUN_EINVAL;
     c->pool = pool;
     if (!read_policy(c, policy))
         return fri_fail(pool->engine, FRUN_EINVAL,
-                        "policy: its size is of a newer header");
+                        "policy: it is of a newer header");
     if (pool->closing)
         return fri_fail(pool->engine, FRUN_ECLOSED, "%s is closed",
                         pool->name);
@@ -157,6 +158,9 @@ static frun_status begin(struct fri_call *c, frun_pool *pool,
 
     if (status != FRUN_OK)
         return status;
+    if (fn && c->policy->journal && !c->policy->version)
+        return fri_fail(pool->engine, FRUN_EJOURNAL,
+                        "a function in C has no source text: give a version");
     c->spec = spec_for(pool, fn, c->policy);
     return c->spec ? FRUN_OK : fri_no_memory(pool->engine);
 }
@@ -164,7 +168,7 @@ static frun_status begin(struct fri_call *c, frun_pool *pool,
 frun_status fri_call_begin(struct fri_call *c, frun_pool *pool,
                            frun_function *fn, const frun_policy *policy)
 {
-    if (!pool)
+    if (!pool || !fri_engine_owned(pool->engine))
         return FRUN_EINVAL;
     if (!fn)
         return fri_fail(pool->engine, FRUN_EINVAL, "no function");
@@ -258,7 +262,8 @@ frun_status frun_pool_submit(frun_pool *pool, frun_function *fn,
         *future = NULL;
     if (status != FRUN_OK)
         return status;
-    data.value = argument ? frun_value_copy(argument) : NULL;
+    data.value = argument ? fri_value_copy(&pool->engine->memory, argument)
+                          : NULL;
     if (argument && !data.value)
         return fri_no_memory(pool->engine);
     return fri_call_submit(&c, &data, future);
@@ -289,10 +294,11 @@ static bool make_tasks(const struct fri_call *c, frun_future **tasks, size_t n)
     return false;
 }
 
-static bool copy_items(frun_future **tasks, const frun_value *list, size_t n)
+static bool copy_items(const struct fri_memory *m, frun_future **tasks,
+                       const frun_value *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        frun_value *copy = frun_value_copy(frun_value_at(list, i));
+        frun_value *copy = fri_value_copy(m, frun_value_at(list, i));
 
         if (!copy)
             return false;
@@ -325,7 +331,7 @@ static frun_status scatter(struct fri_call *c, const frun_value *list,
 
     if (!make_group(c, n) || !make_tasks(c, tasks, n))
         return fri_no_memory(e);
-    if (!copy_items(tasks, list, n)) {
+    if (!copy_items(&e->memory, tasks, list, n)) {
         drop(tasks, n);
         return fri_no_memory(e);
     }
