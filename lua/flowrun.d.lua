@@ -80,7 +80,7 @@ local flow = {}
 ---@field init? fun() run once in every worker before its first task
 
 ---@class flowrun.ForkOptions: flowrun.PoolOptions
----@field max_tasks? integer a worker is replaced after so many
+---@field max_tasks? integer a worker process is replaced after so many
 
 ---@class flowrun.Policy
 ---@field name? string|fun(value: any, key: any): string
@@ -277,7 +277,7 @@ function future:state() end
 ---@return boolean
 function future:done() end
 
----Calls fn once in the main program when it is done.
+---Calls fn once in the main program when it is done. Only there.
 ---@param fn fun(future: flowrun.Future)
 function future:on_done(fn) end
 
@@ -290,7 +290,7 @@ function future:info() end
 
 -- The main program -----------------------------------------------------------
 
----Runs fn as a coroutine of the main program.
+---Runs fn as a coroutine of the main program. Only there.
 ---@param fn function
 ---@param ... any
 ---@return flowrun.Future
@@ -305,17 +305,17 @@ function flow.now() end
 
 ---@class flowrun.Journal
 
----The journal of that path, for the policy field `journal`.
+---The journal of that path, for the policy field `journal`. Only in the main program.
 ---@param path string
 ---@return flowrun.Journal
 function flow.journal(path) end
 
----Defaults of the command's options.
+---Defaults of the command's options. Only in the main program.
 ---@param options { workers?: integer, pool?: "threads"|"forks", seed?: integer, timeout?: flowrun.Seconds, halt?: string, journal?: string, progress?: "auto"|"bar"|"plain"|"json"|"none", report?: string|string[] }
 function flow.options(options) end
 
 ---Declares the script's own options: name = { default, "what it is" }.
----@param declarations table<string, { [1]: string|number|boolean, [2]: string }>
+---@param declarations table<string, { [1]: string|number|boolean|flowrun.Int, [2]: string }>
 ---@return table<string, any>
 function flow.args(declarations) end
 
@@ -329,9 +329,10 @@ function flow.attempt() end
 ---@return boolean
 function flow.cancelled() end
 
----The seat that the task holds of a named limit, from 1.
+---The seats that the task holds of a named limit, from 1; nil: none.
 ---@param name string
----@return integer?
+---@return integer? seat
+---@return integer ... more
 function flow.seat(name) end
 
 ---A C function that the host program has registered, called with one value.

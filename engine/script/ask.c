@@ -3,7 +3,7 @@
  *
  * Rules.
  *  1. What can be done at once needs no future: start() tries it, and gives
- *     false and the values.  Else it gives an ask, a userdata that lua/flow.lua
+ *     false and the values.  Else it gives an ask, a userdata that flow.lua
  *     waits for, and that withdraws itself when it goes.
  *  2. In a worker process every operation is an ask to the parent process.
  *  3. An argument and an answer belong to the state (s->argument, s->answer)

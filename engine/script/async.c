@@ -215,7 +215,7 @@ static void resume(struct fri_due *due)
     int n = a->arguments;
 
     a->arguments = 0;
-    if (a->raised) { /* core.await gives it to lua/flow.lua */
+    if (a->raised) { /* core.await gives it to flow.lua */
         lua_pushboolean(a->flow.co, 1);
         n = 1;
     }
@@ -369,7 +369,7 @@ static int flow_async(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (s->worker)
-        return luaL_error(L, "async: only in the main program");
+        return fri_misuse(L, "async: only in the main program");
     fri_script_need(L, s);
     open_lane(L, s);
     box = fri_future_box(L, s);

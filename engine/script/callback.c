@@ -9,19 +9,51 @@
  *  2. A waiter is linked and fires under the lock; then the callback is the
  *     engine's, in its inbox, until it runs.
  *  3. An error in one is said and counted; it ends nothing.
+ *  4. What has not run when the script ends does not: its state goes.
  */
 #include "script/script.h"
 
-struct callback {
+struct fri_callback {
     struct fri_due due;
     struct fri_waiter waiter;
     struct fri_script *script;
+    struct fri_callback *next, **link; /* of the script: owner */
     int fn_ref, future_ref;
 };
 
+static void list(struct fri_script *s, struct fri_callback *cb)
+{
+    cb->next = s->callbacks;
+    cb->link = &s->callbacks;
+    if (cb->next)
+        cb->next->link = &cb->next;
+    s->callbacks = cb;
+}
+
+/* Neither linked nor posted. */
+static void drop(struct fri_callback *cb)
+{
+    *cb->link = cb->next;
+    if (cb->next)
+        cb->next->link = cb->link;
+    fri_future_unref(cb->waiter.future);
+    fri_free(&cb->script->engine->memory, cb);
+}
+
+void fri_callbacks_drop(struct fri_script *s)
+{
+    while (s->callbacks) {
+        fri_lock(s->engine);
+        fri_waiter_remove(&s->callbacks->waiter);
+        fri_owner_unpost(s->engine, &s->callbacks->due);
+        fri_unlock(s->engine);
+        drop(s->callbacks);
+    }
+}
+
 static void run_callback(struct fri_due *due)
 {
-    struct callback *cb = (struct callback *)due;
+    struct fri_callback *cb = (struct fri_callback *)due;
     struct fri_script *s = cb->script;
     struct frun_future *f = cb->waiter.future;
     lua_State *L = s->L;
@@ -34,8 +66,7 @@ static void run_callback(struct fri_due *due)
     lua_rawgeti(L, LUA_REGISTRYINDEX, cb->future_ref);
     luaL_unref(L, LUA_REGISTRYINDEX, cb->fn_ref);
     luaL_unref(L, LUA_REGISTRYINDEX, cb->future_ref);
-    fri_future_unref(f);
-    fri_free(&s->engine->memory, cb);
+    drop(cb);
     s->delivering = true;
     failed = lua_pcall(L, 1, 0, 0) != LUA_OK;
     s->delivering = false;
@@ -50,9 +81,9 @@ static void run_callback(struct fri_due *due)
 
 static void callback_due(struct fri_waiter *w)
 {
-    struct callback *cb
-        = (struct callback *)(void *)((char *)w
-                                      - offsetof(struct callback, waiter));
+    struct fri_callback *cb
+        = (struct fri_callback *)(void *)((char *)w
+                                      - offsetof(struct fri_callback, waiter));
 
     fri_owner_post(cb->script->engine, &cb->due);
 }
@@ -62,11 +93,17 @@ static int core_on_done(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     struct frun_future *f = fri_future_check(L, 1);
-    struct callback *cb;
+    struct fri_callback *cb;
+    int refs[2];
     bool done;
 
     if (s->worker)
-        return luaL_error(L, "on_done: only in the main program");
+        fri_misuse(L, "on_done: only in the main program");
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    refs[0] = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 1);
+    refs[1] = luaL_ref(L, LUA_REGISTRYINDEX);
     cb = fri_alloc_zero(&s->engine->memory, sizeof *cb);
     if (!cb)
         return fri_raise_memory(L);
@@ -74,9 +111,9 @@ static int core_on_done(lua_State *L)
     cb->due.run = run_callback;
     cb->waiter.fire = callback_due;
     cb->waiter.future = fri_future_ref(f);
-    lua_settop(L, 2);
-    cb->fn_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    cb->future_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    cb->fn_ref = refs[0];
+    cb->future_ref = refs[1];
+    list(s, cb);
     fri_lock(s->engine);
     done = fri_is_final(f);
     if (!done)

@@ -46,8 +46,7 @@ void fri_cap_begin(struct fri_job *job, uint64_t limit)
     job->cap = (struct fri_cap){ .limit = limit };
     if (limit == 0)
         return;
-    lua_pushcfunction(L, collect);
-    lua_pcall(L, 0, 0, 0);
+    fri_protected(L, collect, NULL);
     lua_settop(L, 0);
 }
 

@@ -137,16 +137,10 @@ struct reader {
     bool assigned;                       /* "path =" was */
     size_t counted; /* newlines before this place are in `line` */
     int line;
+    size_t declared; /* where the last `local` stands */
     struct fri_chunk_function open[BLOCKS]; /* line 0: another block */
     size_t depth;
 };
-
-static bool is(const struct fri_chunk *c, struct fri_span t, const char *word)
-{
-    size_t n = strlen(word);
-
-    return t.to - t.from == n && memcmp(c->text + t.from, word, n) == 0;
-}
 
 static int line_of(struct reader *r, size_t at)
 {
@@ -176,10 +170,10 @@ static void begin_function(struct reader *r)
     f->span.from = r->token.from;
     f->line = line_of(r, r->token.from);
     f->name = r->assigned ? r->path : (struct fri_span){ 0, 0 };
-    if (!is(c, t, "("))
+    if (!fri_is(c, t, "("))
         f->name = t;
-    while (t.from < t.to && !is(c, t, "(")) {
-        f->method |= is(c, t, ":");
+    while (t.from < t.to && !fri_is(c, t, "(")) {
+        f->method |= fri_is(c, t, ":");
         f->name.to = t.to;
         t = fri_chunk_token(c, t.to, c->length);
     }
@@ -213,6 +207,8 @@ static bool end_block(struct reader *r)
         return true;
     }
     f = &r->open[--r->depth];
+    if (fri_is(r->c, r->token, "end"))
+        fri_chunk_leave(r->c, r->depth, r->token.to);
     if (f->line == 0)
         return true;
     f->last_line = line_of(r, r->token.from);
@@ -220,16 +216,31 @@ static bool end_block(struct reader *r)
     return add_function(r->c, f);
 }
 
-/* require "name", require("name") */
+/* What stands between the quotes or brackets of a string; empty: it is none. */
+static struct fri_span inside(const struct fri_chunk *c, struct fri_span t)
+{
+    char first = t.from < t.to ? c->text[t.from] : '0';
+    size_t n = 1;
+
+    if (first == '[')
+        while (t.from + n < t.to && c->text[t.from + n++] != '[')
+            continue;
+    if ((first != '[' && first != '"' && first != '\'')
+        || t.to - t.from < 2 * n)
+        return (struct fri_span){ t.to, t.to };
+    return (struct fri_span){ t.from + n, t.to - n };
+}
+
+/* require "name", require("name"), pcall(require, "name") */
 static bool add_required(struct reader *r)
 {
     struct fri_chunk *c = r->c;
     struct fri_span t = fri_chunk_token(c, r->token.to, c->length);
 
-    if (is(c, t, "("))
+    if (fri_is(c, t, "(") || fri_is(c, t, ","))
         t = fri_chunk_token(c, t.to, c->length);
-    if (t.to - t.from < 3 || (c->text[t.from] != '"'
-                              && c->text[t.from] != '\''))
+    t = inside(c, t);
+    if (t.from == t.to)
         return true;
     if (c->required_count == c->required_capacity) {
         size_t want = c->required_capacity ? 2 * c->required_capacity : 8;
@@ -240,18 +251,33 @@ static bool add_required(struct reader *r)
         c->required = more;
         c->required_capacity = want;
     }
-    c->required[c->required_count++] = (struct fri_span){ t.from + 1,
-                                                          t.to - 1 };
+    c->required[c->required_count++] = t;
     return true;
+}
+
+/* local name <const>: the token is that word. */
+static bool add_constant(struct reader *r)
+{
+    struct fri_span t = fri_chunk_token(r->c, r->token.to, r->c->length);
+
+    return !fri_is(r->c, r->before, "<") || !fri_is(r->c, t, ">")
+           || fri_chunk_constant(r->c, r->declared, r->path, t.to, r->depth);
+}
+
+/* The other part of an `if` sees nothing of the one before. */
+static void next_part(struct reader *r)
+{
+    if (r->depth > 0)
+        fri_chunk_leave(r->c, r->depth - 1, r->token.from);
 }
 
 /* What functions are called by: "a.b =", "function a.b". */
 static void follow_path(struct reader *r)
 {
     const struct fri_chunk *c = r->c;
-    bool point = is(c, r->token, ".") || is(c, r->token, ":");
+    bool point = fri_is(c, r->token, ".") || fri_is(c, r->token, ":");
 
-    r->assigned = is(c, r->token, "=") && r->before.to == r->path.to;
+    r->assigned = fri_is(c, r->token, "=") && r->before.to == r->path.to;
     if (in_word(c->text[r->token.from])) {
         if (!r->joined || r->before.from != r->path.to)
             r->path.from = r->token.from;
@@ -260,20 +286,32 @@ static void follow_path(struct reader *r)
     r->joined = point && r->before.to == r->path.to;
 }
 
-static bool read_token(struct reader *r)
+static bool read_word(struct reader *r)
 {
     struct fri_chunk *c = r->c;
-    bool ok = true;
 
-    if (is(c, r->token, "function"))
+    if (fri_is(c, r->token, "end") || fri_is(c, r->token, "until"))
+        return end_block(r);
+    if (fri_is(c, r->token, "require"))
+        return add_required(r);
+    if (fri_is(c, r->token, "const"))
+        return add_constant(r);
+    if (fri_is(c, r->token, "function"))
         begin_function(r);
-    else if (is(c, r->token, "if") || is(c, r->token, "do")
-             || is(c, r->token, "repeat"))
+    else if (fri_is(c, r->token, "if") || fri_is(c, r->token, "do")
+             || fri_is(c, r->token, "repeat"))
         push(r);
-    else if (is(c, r->token, "end") || is(c, r->token, "until"))
-        ok = end_block(r);
-    else if (is(c, r->token, "require"))
-        ok = add_required(r);
+    else if (fri_is(c, r->token, "else") || fri_is(c, r->token, "elseif"))
+        next_part(r);
+    else if (fri_is(c, r->token, "local"))
+        r->declared = r->token.from;
+    return true;
+}
+
+static bool read_token(struct reader *r)
+{
+    bool ok = read_word(r);
+
     follow_path(r);
     r->before = r->token;
     return ok;
@@ -340,5 +378,6 @@ void fri_chunk_free(struct fri_chunk *c)
     fri_free(c->memory, c->text);
     fri_free(c->memory, c->functions);
     fri_free(c->memory, c->required);
+    fri_free(c->memory, c->constants);
     fri_free(c->memory, c);
 }

@@ -20,6 +20,21 @@ struct fri_chunk_function {
     bool method; /* it has a parameter `self` that is not written */
 };
 
+/* A <const> whose value may stand in the code of functions: constants.c. */
+struct fri_chunk_constant {
+    struct fri_span name, all; /* all: its declaration */
+    size_t to;                 /* the end of its block */
+    size_t depth;              /* blocks around it */
+    bool plain;                /* made of literals and other constants */
+    bool reached;              /* fri_chunk_reach */
+};
+
+/* Which file it was read from, and as of when; zeros: none. */
+struct fri_chunk_file {
+    int64_t changed; /* ns since 1970 */
+    uint64_t inode, size;
+};
+
 struct fri_chunk {
     struct fri_chunk *next;
     const struct fri_memory *memory;
@@ -30,8 +45,12 @@ struct fri_chunk {
     size_t count, capacity;
     struct fri_span *required; /* names of modules, in calls of require */
     size_t required_count, required_capacity;
+    struct fri_chunk_constant *constants; /* in the order of the text */
+    size_t constant_count, constant_capacity;
     bool whole;  /* each function has its end */
-    bool recent; /* its file was changed since the run began */
+    bool doubtful; /* other text may have been loaded under its name */
+    bool told;     /* the modules required in it were (required.c) */
+    struct fri_chunk_file file;
 };
 
 /* Takes the text.  NULL: out of memory. */
@@ -45,5 +64,24 @@ struct fri_digest fri_chunk_digest(const struct fri_chunk *c,
 /* The token at `from` or behind it, within `to`; empty at the end. */
 struct fri_span fri_chunk_token(const struct fri_chunk *c, size_t from,
                                 size_t to);
+
+/* Is the token this word? */
+static inline bool fri_is(const struct fri_chunk *c, struct fri_span t,
+                          const char *word)
+{
+    size_t n = strlen(word);
+
+    return t.to - t.from == n && memcmp(c->text + t.from, word, n) == 0;
+}
+
+/* constants.c: while reading, a constant whose declaration begins at `declared`
+ * and goes on at `at`; false: memory ran out. */
+bool fri_chunk_constant(struct fri_chunk *c, size_t declared,
+                        struct fri_span name, size_t at, size_t depth);
+/* A block ends at `at`; so many are left. */
+void fri_chunk_leave(struct fri_chunk *c, size_t depth, size_t at);
+
+/* Sets `reached` of the constants that the span hangs on: any? */
+bool fri_chunk_reach(struct fri_chunk *c, struct fri_span span);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * command.c - the C half of lua/command.lua: submitting a command, and running
+ * command.c - the C half of command.lua: submitting a command, and running
  * one for what runs here.
  *
  * Rules.
@@ -54,7 +54,7 @@ static void leave(struct exec_box *box, bool failed)
         return;
     fri_command_leave(fri_exec_command(box->future), box->name, &box->dir,
                       failed, m, box->result ? &kept : NULL);
-    dir = kept ? frun_value_str(kept, strlen(kept)) : NULL;
+    dir = kept ? fri_value_text(m, kept) : NULL;
     if (kept && frun_value_put(box->result, "dir", dir) != FRUN_OK) {
         frun_value_free(box->result);
         box->result = NULL;
@@ -137,7 +137,7 @@ static int fail(lua_State *L, struct fri_script *s,
 }
 
 /* The plain command at 1. */
-static frun_value *command_at(lua_State *L)
+static frun_value *command_at(lua_State *L, const struct fri_memory *m)
 {
     struct fri_pack *pack;
     frun_value *command;
@@ -145,7 +145,7 @@ static frun_value *command_at(lua_State *L)
 
     if (!fri_pack_values(L, 1, 1, "command", false, &pack))
         fri_raise(L, FRUN_EUNSENDABLE, "%s", lua_tostring(L, -1));
-    status = fri_value_unpack(pack->bytes->data, pack->bytes->length,
+    status = fri_value_unpack(m, pack->bytes->data, pack->bytes->length,
                               &command);
     if (status != FRUN_OK)
         fri_raise(L, status, "%s", frun_status_text(status));
@@ -216,7 +216,7 @@ static int core_exec_start(lua_State *L)
     fri_script_need(L, s);
     lua_settop(L, 1);
     box = push_exec(L, s);
-    command = command_at(L);
+    command = command_at(L, &s->engine->memory);
     set_name(box, command, own ? owner : NULL);
     if (!start(box, command, owner, own, &error))
         return fail(L, s, box, own, error);
@@ -299,7 +299,7 @@ static int core_exec_end(lua_State *L)
 
 /* ---- submitting one --------------------------------------------------- */
 
-/* Pushes a function of lua/command.lua. */
+/* Pushes a function of command.lua. */
 static void push_function(lua_State *L, const char *name)
 {
     lua_getglobal(L, "require");

@@ -19,7 +19,7 @@
 #define fri_lua_resume(co, from, n, nres) lua_resume((co), (from), (n), (nres))
 #define lua_lessthan(L, a, b) lua_compare((L), (a), (b), LUA_OPLT)
 
-#elif defined(LUAJIT_VERSION_NUM) || LUA_VERSION_NUM == 501
+#elif LUA_VERSION_NUM == 501 && __has_include(<luajit.h>)
 
 #include <luajit.h>
 #define FRI_LUAJIT 1

@@ -7,7 +7,6 @@
 
 #include "core/resume.h"
 #include "script/view.h"
-#include "embedded.h"
 
 /* ---- notes ------------------------------------------------------------ */
 
@@ -25,7 +24,7 @@ static int dry_status(lua_State *L)
     return 1;
 }
 
-/* Pushes what lua/dry.lua gives: its functions note, lines, note_command. */
+/* Pushes what dry.lua gives: its functions note, lines, note_command. */
 enum { NOTE, LINES, NOTE_COMMAND };
 
 static void push_function(lua_State *L, struct fri_script *s, int which)
@@ -36,7 +35,7 @@ static void push_function(lua_State *L, struct fri_script *s, int which)
     lua_pop(L, 1);
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, dry_status, 1);
-    fri_chunk_call(L, fri_lua_dry, fri_lua_dry_len, "dry", 3);
+    fri_chunk_call(L, &fri_lua_dry, "dry", 3);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &s->dry[NOTE_COMMAND]);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &s->dry[LINES]);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &s->dry[NOTE]);
@@ -79,7 +78,7 @@ static void say_line(struct fri_script *s, const char *text, size_t length)
 {
     struct fri_buffer line;
 
-    fri_buffer_init(&line, NULL);
+    fri_buffer_init(&line, &s->engine->memory);
     fri_escape(&line, text, length, 4096, false);
     fri_buffer_byte(&line, '\n');
     fri_output_write(s->options->output ? s->options->output

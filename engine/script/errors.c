@@ -6,7 +6,11 @@
  */
 #include "script/script.h"
 
+#include "data/show.h"
+
 #include <string.h>
+
+enum { LONGEST_SHOWN = 300 }; /* bytes of a table that was raised */
 
 static void field_text(lua_State *L, const char *name, const char *text)
 {
@@ -189,10 +193,11 @@ static void push_line(lua_State *L, const char *name)
     luaL_gsub(L, lua_tostring(L, -1), "\n", "\\n");
 }
 
-/* "solve [3]: timeout: ..." */
+/* "solve [3]: timeout: ..."; a message that is the kind adds nothing to it. */
 static int error_tostring(lua_State *L)
 {
-    const char *task, *key, *kind;
+    const char *task, *key, *kind, *message;
+    bool plain;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
@@ -203,11 +208,12 @@ static int error_tostring(lua_State *L)
     push_line(L, "kind");
     kind = lua_tostring(L, -1);
     push_line(L, "message");
-    if (*task)
-        lua_pushfstring(L, "%s%s%s%s: %s: %s", task, *key ? " [" : "", key,
-                        *key ? "]" : "", kind, lua_tostring(L, -1));
-    else
-        lua_pushfstring(L, "%s: %s", kind, lua_tostring(L, -1));
+    message = lua_tostring(L, -1);
+    plain = strcmp(message, kind) == 0;
+    lua_pushfstring(L, "%s%s%s%s%s%s%s%s", task, *task && *key ? " [" : "",
+                    *task ? key : "", *task && *key ? "]" : "",
+                    *task ? ": " : "", kind, plain ? "" : ": ",
+                    plain ? "" : message);
     return 1;
 }
 
@@ -269,6 +275,46 @@ static const char *text_of(lua_State *L, int index)
                            luaL_typename(L, index));
 }
 
+/* A table that says nothing of itself: its address would tell nobody
+ * anything. */
+static bool is_bare(lua_State *L, int index)
+{
+    if (!lua_istable(L, index))
+        return false;
+    if (!luaL_getmetafield(L, index, "__tostring"))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+/* What stands in it, as arguments are shown; NULL: out of memory. */
+static const char *push_shown(lua_State *L, const struct fri_pack *pack)
+{
+    struct fri_buffer b;
+
+    fri_buffer_init(&b, NULL);
+    fri_show(&b, pack->bytes->data, pack->bytes->length, LONGEST_SHOWN);
+    if (b.failed)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, (char *)b.data, b.length);
+    fri_buffer_free(&b);
+    return lua_tostring(L, -1);
+}
+
+bool fri_error_push_shown(lua_State *L, int index)
+{
+    int top = lua_gettop(L);
+    struct fri_pack *pack;
+
+    if (is_bare(L, index)
+        && fri_pack_values(L, index, 1, NULL, false, &pack)
+        && push_shown(L, pack))
+        return true;
+    lua_settop(L, top);
+    return false;
+}
+
 /* Where an error comes from is lost when Lua catches it and raises it again:
  * core.note_trace, as a message handler, notes it for whoever takes it. */
 static const char noted;
@@ -315,6 +361,26 @@ static void cut_own_frames(char *traceback)
         *own = '\0';
 }
 
+/* Of error(text, 2) in a task's function, and where LuaJIT has no frame left,
+ * the place is ours: nobody's business either. */
+static void cut_own_place(lua_State *L, int value)
+{
+    static const char own[] = "flowrun/worker.lua:";
+    const char *text, *end;
+    size_t length;
+
+    if (lua_type(L, value) != LUA_TSTRING)
+        return;
+    text = lua_tolstring(L, value, &length);
+    if (strncmp(text, own, sizeof own - 1) != 0)
+        return;
+    end = strstr(text, ": ");
+    if (!end)
+        return;
+    lua_pushlstring(L, end + 2, length - (size_t)(end + 2 - text));
+    lua_replace(L, value);
+}
+
 /* Errors that ended a wait that could never end: a task that does nothing about
  * that fails with that kind itself. */
 static const char knots;
@@ -356,6 +422,7 @@ static bool is_knot(lua_State *L, int value)
 
 struct error_call {
     lua_State *co;
+    char *trace;
     struct fri_error *error;
     const struct fri_memory *memory;
 };
@@ -364,26 +431,32 @@ static int take(lua_State *L)
 {
     struct error_call *call = lua_touserdata(L, 1);
     struct fri_pack *pack;
-    const char *text;
-    char *trace;
+    const char *text = NULL;
+    bool packed;
 
     lua_xmove(call->co, L, 1);
     if (!fri_trace_push(L, 2))
         luaL_traceback(L, call->co, NULL, 0);
-    trace = fri_strdup(call->memory, lua_tostring(L, 3));
-    if (trace)
-        cut_own_frames(trace);
+    call->trace = fri_strdup(call->memory, lua_tostring(L, 3));
+    if (call->trace)
+        cut_own_frames(call->trace);
+    cut_own_place(L, 2);
     if (is_knot(L, 2)) {
         lua_getfield(L, 2, "message");
         call->error = fri_error_new(call->memory, FRUN_EDEADLOCK,
-                                    lua_tostring(L, -1), trace, NULL);
-        fri_free(call->memory, trace);
+                                    lua_tostring(L, -1), call->trace, NULL);
         return 0;
     }
-    text = text_of(L, 2);
-    call->error = fri_error_new(call->memory, FRUN_ERROR, text, trace, NULL);
-    fri_free(call->memory, trace);
-    if (call->error && fri_pack_values(L, 2, 1, NULL, false, &pack))
+    if (!is_bare(L, 2))
+        text = text_of(L, 2); /* which may pack something, too */
+    packed = fri_pack_values(L, 2, 1, NULL, false, &pack);
+    if (!text && packed)
+        text = push_shown(L, pack);
+    if (!text)
+        text = text_of(L, 2);
+    call->error = fri_error_new(call->memory, FRUN_ERROR, text, call->trace,
+                                NULL);
+    if (call->error && packed)
         call->error->value
             = fri_message_new(call->memory, pack->bytes->data,
                               pack->bytes->length, pack->handles,
@@ -394,16 +467,15 @@ static int take(lua_State *L)
 struct fri_error *fri_error_take(lua_State *L, lua_State *co)
 {
     struct error_call call
-        = { co, NULL, &script(L)->engine->memory };
+        = { .co = co, .memory = &script(L)->engine->memory };
     int top = lua_gettop(L);
 
-    lua_pushcfunction(L, take);
-    lua_pushlightuserdata(L, &call);
-    if (lua_pcall(L, 1, 0, 0) != 0 && !call.error)
+    if (!fri_protected(L, take, &call) && !call.error)
         call.error = fri_error_new(call.memory, FRUN_ERROR,
                                    lua_tostring(L, -1) ? lua_tostring(L, -1)
                                                        : "an error",
                                    NULL, NULL);
+    fri_free(call.memory, call.trace);
     lua_settop(L, top);
     return call.error;
 }

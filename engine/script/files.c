@@ -1,6 +1,6 @@
 /*
  * files.c - reading and writing whole files, and the helpers in C of
- * lua/data.lua and lua/args.lua.
+ * data.lua and args.lua.
  *
  * A file is written whole or not at all: under a name of its own beside the
  * old one, synced, then renamed over it.  Where the file system can, it has no
@@ -8,8 +8,10 @@
  */
 #include "script/files.h"
 
+#include "core/output.h"
 #include "script/int64.h"
 #include "script/number.h"
+#include "script/script.h"
 #include "script/utf8.h"
 
 #include <errno.h>
@@ -25,7 +27,8 @@ enum { READ_MOST = 1 << 30 };
 /* ---- reading ---------------------------------------------------------- */
 
 /* All bytes until the end, more than `most` only to see that there are. */
-static const char *read_all(int fd, size_t most, char **bytes, size_t *length)
+static const char *read_all(int fd, size_t most, const struct fri_memory *m,
+                            char **bytes, size_t *length)
 {
     size_t room = 64 << 10, n = 0;
     struct stat st;
@@ -36,7 +39,7 @@ static const char *read_all(int fd, size_t most, char **bytes, size_t *length)
     for (;;) {
         ssize_t got;
 
-        grown = realloc(*bytes, room);
+        grown = fri_realloc(m, *bytes, room);
         if (!grown)
             return "not enough memory";
         *bytes = grown;
@@ -56,7 +59,8 @@ static const char *read_all(int fd, size_t most, char **bytes, size_t *length)
     return NULL;
 }
 
-const char *fri_file_read(const char *path, size_t most, char **bytes,
+const char *fri_file_read(const char *path, size_t most,
+                          const struct fri_memory *m, char **bytes,
                           size_t *length)
 {
     const char *error;
@@ -65,10 +69,10 @@ const char *fri_file_read(const char *path, size_t most, char **bytes,
     *bytes = NULL;
     if (fd < 0)
         return strerror(errno);
-    error = read_all(fd, most, bytes, length);
+    error = read_all(fd, most, m, bytes, length);
     close(fd);
     if (error) {
-        free(*bytes);
+        fri_free(m, *bytes);
         *bytes = NULL;
     }
     return error;
@@ -91,13 +95,14 @@ static int push_bytes(lua_State *L)
  * protected call, so that running out of memory does not lose the bytes. */
 static int read_file(lua_State *L)
 {
+    const struct fri_memory *m = fri_script_memory(fri_script_in(L));
     struct bytes b = { NULL, 0 };
     const char *error;
     int status;
 
     lua_pushcfunction(L, push_bytes);
     lua_pushlightuserdata(L, &b);
-    error = fri_file_read(luaL_checkstring(L, 1), READ_MOST, &b.data,
+    error = fri_file_read(luaL_checkstring(L, 1), READ_MOST, m, &b.data,
                           &b.length);
     if (error) {
         lua_pushnil(L);
@@ -105,7 +110,7 @@ static int read_file(lua_State *L)
         return 2;
     }
     status = lua_pcall(L, 1, 1, 0);
-    free(b.data);
+    fri_free(m, b.data);
     return status != 0 ? lua_error(L) : 1;
 }
 
@@ -237,8 +242,11 @@ static int write_file(lua_State *L)
     struct target t = { .mode = 0666, .fd = -1 };
     struct stat st;
     bool there = stat(path, &st) == 0, ok;
+    int stream = fri_stream_of(path);
 
-    if (there && !S_ISREG(st.st_mode))
+    if (stream > 0)
+        ok = write_all(stream, bytes, n);
+    else if (there && !S_ISREG(st.st_mode))
         ok = write_through(path, bytes, n);
     else
         ok = name_target(&t, path) && replace(&t, bytes, n, there ? &st : NULL);

@@ -175,7 +175,7 @@ void fri_in_flow(struct fri_script *s)
         fri_owner_run(s->engine);
 }
 
-/* ---- outcomes, for lua/flow.lua --------------------------------------- */
+/* ---- outcomes, for flow.lua ------------------------------------------- */
 
 /* core.is_done(x): nil when x is no future. */
 static int core_is_done(lua_State *L)
@@ -298,6 +298,20 @@ static unsigned limit_count(lua_State *L, int index)
     return (unsigned)n;
 }
 
+/* { name, count, shared = } and no more. */
+static void check_fields(lua_State *L)
+{
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        bool text = lua_type(L, -2) == LUA_TSTRING;
+        lua_Number n = lua_tonumber(L, -2);
+
+        if (text ? strcmp(lua_tostring(L, -2), "shared") != 0
+                 : n != 1 && n != 2)
+            luaL_error(L, "limit: unknown field '%s'",
+                       text ? lua_tostring(L, -2) : luaL_typename(L, -2));
+    }
+}
+
 static bool shared_field(lua_State *L)
 {
     bool shared;
@@ -318,6 +332,7 @@ static bool limit_arguments(lua_State *L)
 
     if (lua_istable(L, 1)) {
         lua_settop(L, 1);
+        check_fields(L);
         shared = shared_field(L);
         lua_rawgeti(L, 1, 1);
         lua_rawgeti(L, 1, 2);
@@ -383,24 +398,35 @@ static int flow_limit(lua_State *L)
     return 1;
 }
 
-/* flow.seat(name): the running task's seat. */
+static unsigned seat_after(struct fri_script *s, const char *name,
+                           unsigned seat)
+{
+    struct frun_future *task = s->worker ? s->worker->task : NULL;
+
+    if (!task)
+        return 0;
+    fri_lock(s->engine);
+    seat = fri_limit_seat(task, name, seat);
+    fri_unlock(s->engine);
+    return seat;
+}
+
+/* flow.seat(name): the running task's seats, or nil. */
 static int flow_seat(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
     const char *name = luaL_checkstring(L, 1);
-    struct frun_future *task = s->worker ? s->worker->task : NULL;
     unsigned seat = 0;
+    int n = 0;
 
-    if (task) {
-        fri_lock(s->engine);
-        seat = fri_limit_seat(task, name);
-        fri_unlock(s->engine);
-    }
-    if (seat == 0)
-        lua_pushnil(L);
-    else
+    while ((seat = seat_after(s, name, seat)) != 0) {
+        luaL_checkstack(L, 1, "too many seats");
         lua_pushinteger(L, seat);
-    return 1;
+        n++;
+    }
+    if (n == 0)
+        lua_pushnil(L);
+    return n > 0 ? n : 1;
 }
 
 /* flow.attempt(), flow.cancelled(): of the running task. */

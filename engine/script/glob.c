@@ -11,6 +11,7 @@
  * which is a userdata and frees what it holds in any case.
  */
 #include "script/files.h"
+#include "script/script.h"
 
 #include <dirent.h>
 #include <fnmatch.h>
@@ -24,6 +25,7 @@
 enum { DEPTH = 256 };
 
 struct found {
+    const struct fri_memory *memory;
     char **paths;
     size_t count, room;
     bool failed; /* out of memory */
@@ -35,9 +37,9 @@ static void walk(struct found *f, const char *base, const char *pattern,
 static void clear(struct found *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        free(f->paths[i]);
-    free(f->paths);
-    memset(f, 0, sizeof(*f));
+        fri_free(f->memory, f->paths[i]);
+    fri_free(f->memory, f->paths);
+    *f = (struct found){ .memory = f->memory };
 }
 
 static int found_gc(lua_State *L)
@@ -51,11 +53,12 @@ static void keep(struct found *f, char *path)
 {
     if (f->count == f->room) {
         size_t room = f->room ? f->room * 2 : 64;
-        char **grown = realloc(f->paths, room * sizeof(*grown));
+        char **grown = fri_realloc(f->memory, f->paths,
+                                   room * sizeof(*grown));
 
         if (!grown) {
             f->failed = true;
-            free(path);
+            fri_free(f->memory, path);
             return;
         }
         f->paths = grown;
@@ -68,7 +71,7 @@ static char *join(struct found *f, const char *base, const char *name,
                   bool slash)
 {
     size_t n = strlen(base), m = strlen(name);
-    char *path = malloc(n + m + 2);
+    char *path = fri_alloc(f->memory, n + m + 2);
 
     if (!path) {
         f->failed = true;
@@ -101,11 +104,11 @@ static void go_on(struct found *f, const char *base, const char *name,
     rest += strspn(rest, "/");
     if (*rest) {
         walk(f, path, rest, depth + 1);
-        free(path);
+        fri_free(f->memory, path);
     } else if (lstat(path, &st) == 0) { /* "x/" is there if x is a folder */
         keep(f, path);
     } else {
-        free(path);
+        fri_free(f->memory, path);
     }
 }
 
@@ -124,13 +127,13 @@ static void below(struct found *f, const char *base, const char *name,
 
         if (inside)
             walk(f, inside, pattern, depth + 1);
-        free(inside);
+        fri_free(f->memory, inside);
     }
     if (*rest == '\0')
         go_on(f, base, name, "", depth);
     else if (strspn(rest, "/") == strlen(rest) && folder)
         go_on(f, base, name, "/", depth);
-    free(path);
+    fri_free(f->memory, path);
 }
 
 /* All entries of a folder that match a component; a NULL one is a **. */
@@ -158,7 +161,7 @@ static void walk(struct found *f, const char *base, const char *pattern,
 {
     size_t n = strcspn(pattern, "/");
     const char *rest = pattern + n;
-    char *component = strndup(pattern, n);
+    char *component = fri_strndup(f->memory, pattern, n);
 
     if (!component) {
         f->failed = true;
@@ -173,7 +176,7 @@ static void walk(struct found *f, const char *base, const char *pattern,
     } else {
         go_on(f, base, component, rest, depth);
     }
-    free(component);
+    fri_free(f->memory, component);
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -202,7 +205,7 @@ static struct found *new_found(lua_State *L)
 {
     struct found *f = lua_newuserdatauv(L, sizeof(*f), 0);
 
-    memset(f, 0, sizeof(*f));
+    *f = (struct found){ .memory = fri_script_memory(fri_script_in(L)) };
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, found_gc);
     lua_setfield(L, -2, "__gc");

@@ -13,6 +13,7 @@ void fri_runner_greet(void *user, struct fri_buffer *b)
 
     fri_buffer_byte(b, s->options->verbose);
     fri_put_varint(b, (uint64_t)s->options->workers);
+    fri_put_varint(b, (uint64_t)(s->options->pool_kind + 1));
     fri_put_varint(b, (uint64_t)s->started);
     fri_put_varint(b, (uint64_t)s->shared->began);
     fri_buffer_byte(b, atomic_load(&s->shared->sources));
@@ -31,9 +32,9 @@ void *fri_runner_arrive(frun_engine *e, struct fri_reader *r,
     s->engine = e;
     s->options = &s->own;
     s->shared = &s->owned;
-    s->own.pool_kind = -1;
     s->own.verbose = fri_get_byte(r) != 0;
     s->own.workers = (int)fri_get_varint(r);
+    s->own.pool_kind = (int)fri_get_varint(r) - 1;
     s->started = (fri_time)fri_get_varint(r);
     s->owned.began = (int64_t)fri_get_varint(r);
     atomic_store(&s->owned.sources, fri_get_byte(r) != 0);

@@ -56,7 +56,7 @@ static int box_eq(lua_State *L)
 }
 
 /* One metatable; methods find their fri_script in upvalue 1.  Leaves it on
- * the stack and in the registry under its own address. */
+ * the stack. */
 static const void *new_meta(lua_State *L, struct fri_script *s,
                             const char *name, const luaL_Reg *methods,
                             lua_CFunction gc)
@@ -85,8 +85,6 @@ static const void *new_meta(lua_State *L, struct fri_script *s,
     else
         lua_remove(L, -2); /* the kind's own */
     lua_setfield(L, -2, "__index");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, meta);
     return meta;
 }
 
@@ -148,6 +146,8 @@ void fri_handles_open(lua_State *L, struct fri_script *s)
 
         s->metas[k] = new_meta(L, s, name, kinds[k].methods,
                                k == FRI_HANDLE_POOL ? pool_gc : box_gc);
+        lua_pushvalue(L, -1);
+        s->meta_refs[k] = luaL_ref(L, LUA_REGISTRYINDEX);
         lua_pushfstring(L, "%s_meta", kinds[k].name);
         lua_insert(L, -2);
         lua_rawset(L, 1);
@@ -237,26 +237,27 @@ struct fri_handle *fri_handle_test(lua_State *L, int index)
 
 /* ---- pushing ---------------------------------------------------------- */
 
-static struct fri_box *push_box(lua_State *L, const void *meta, size_t size)
+static struct fri_box *push_box(lua_State *L, const struct fri_script *s,
+                                uint32_t kind, size_t size)
 {
     struct fri_box *box = lua_newuserdatauv(L, size, 0);
 
     memset(box, 0, size);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, meta);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->meta_refs[kind]);
     lua_setmetatable(L, -2);
     return box;
 }
 
 struct fri_box *fri_future_box(lua_State *L, struct fri_script *s)
 {
-    return push_box(L, s->metas[FRI_HANDLE_FUTURE], sizeof(struct fri_box));
+    return push_box(L, s, FRI_HANDLE_FUTURE, sizeof(struct fri_box));
 }
 
 static void push_view(lua_State *L, struct fri_script *s,
                       struct fri_handle *handle)
 {
     struct fri_pool_box *box
-        = (void *)push_box(L, s->metas[FRI_HANDLE_POOL],
+        = (void *)push_box(L, s, FRI_HANDLE_POOL,
                            sizeof(struct fri_pool_box));
 
     box->name_ref = box->after_ref = LUA_NOREF;
@@ -289,7 +290,7 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
             return;
         }
     } else {
-        box = push_box(L, s->metas[h->kind], sizeof *box);
+        box = push_box(L, s, h->kind, sizeof *box);
     }
     fri_handle_ref(h);
     box->handle = h;
@@ -297,15 +298,30 @@ void fri_handle_push(lua_State *L, struct fri_handle *h)
 
 /* ---- pools ------------------------------------------------------------ */
 
-void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
+struct fri_box *fri_pool_box(lua_State *L, struct fri_script *s)
 {
     struct fri_pool_box *box;
 
     push_view(L, s, NULL);
     box = lua_touserdata(L, -1);
-    box->box.handle = (struct fri_handle *)fri_view_new(pool, is_own(s, pool));
-    if (!box->box.handle)
+    return &box->box;
+}
+
+void fri_pool_fill(lua_State *L, struct fri_script *s, struct fri_box *box,
+                   frun_pool *pool)
+{
+    box->handle = (struct fri_handle *)fri_view_new(pool, is_own(s, pool));
+    fri_handle_unref(&pool->handle); /* the view holds it now */
+    if (!box->handle)
         fri_raise_memory(L);
+}
+
+void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool)
+{
+    struct fri_box *box = fri_pool_box(L, s);
+
+    fri_handle_ref(&pool->handle);
+    fri_pool_fill(L, s, box, pool);
 }
 
 /* ---- the values of a future ------------------------------------------- */

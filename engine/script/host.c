@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include "script/program.h"
 #include "script/text.h"
+#include "script/view.h"
 
 #include "api/api.h"
 #include "base/hash.h"
@@ -40,7 +41,7 @@ static int set_up(lua_State *L)
     luaL_openlibs(L);
     fri_text_only(L);
     fri_common_table(L);
-    s = fri_script_open(L, NULL);
+    s = fri_script_open(L, NULL, &e->memory);
     s->engine = e;
     s->foreign = true;
     s->own.seed = e->options.seed;
@@ -56,7 +57,7 @@ static void close_host(frun_engine *e)
         return;
     e->runner = NULL;
     fri_script_close(s->L);
-    lua_close(s->L);
+    fri_state_close(s->L);
 }
 
 /* Rule 3. */
@@ -75,17 +76,22 @@ struct fri_script *fri_host_need(frun_engine *e)
 
     if (host_of(e))
         return host_of(e);
-    L = luaL_newstate();
+    L = fri_state_new(&e->memory);
     if (!L)
         return NULL;
-    lua_pushcfunction(L, set_up);
-    lua_pushlightuserdata(L, e);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        lua_close(L);
+    if (!fri_protected(L, set_up, e)) {
+        fri_state_close(L);
         return NULL;
     }
     attach(e);
     return host_of(e);
+}
+
+static frun_status not_ours(frun_engine *e)
+{
+    return fri_fail(e, FRUN_EINVAL,
+                    "the engine is of another library than scripts are: link "
+                    "the one with scripts, and not libflowrun beside it");
 }
 
 /* ---- script files ----------------------------------------------------- */
@@ -102,9 +108,12 @@ static int read_file(const char *path, struct fri_buffer *bytes)
 }
 
 struct wanted {
+    const struct fri_call *call;
     const char *path;
     const struct fri_buffer *bytes;
-    struct fri_function *function;
+    struct fri_spec *spec;
+    frun_status status;
+    const char *why;
 };
 
 /* The table of scripts that were compiled, by path and text: the same function
@@ -148,8 +157,44 @@ static void compile(lua_State *L, const struct wanted *w)
     lua_pop(L, 1);
 }
 
-/* Protected: the function of the file. */
-static int get_function(lua_State *L)
+/* Takes f. */
+static struct fri_spec *spec_for(const struct fri_call *c,
+                                 struct fri_function *f)
+{
+    struct fri_spec *spec = fri_spec_new(&c->pool->lane, c->policy);
+
+    if (spec && !spec->name)
+        spec->name = fri_strdup(&c->pool->engine->memory, f->name);
+    if (!spec || !spec->name) {
+        fri_spec_unref(spec);
+        fri_function_free(f);
+        return NULL;
+    }
+    spec->script = f;
+    spec->script_free = fri_function_drop;
+    return spec;
+}
+
+static void make_spec(lua_State *L, struct wanted *w)
+{
+    struct fri_script *s = host_of(w->call->pool->engine);
+    const frun_policy *policy = w->call->policy;
+    struct fri_function *f;
+
+    if (policy->journal)
+        fri_travel_sources(s->shared);
+    f = fri_function_get(L, lua_gettop(L));
+    if (!f)
+        lua_error(L);
+    w->spec = spec_for(w->call, f);
+    w->status = w->spec ? FRUN_OK : FRUN_ENOMEM;
+    if (w->spec && policy->journal)
+        w->status = fri_make_file_resume(L, s, w->spec, policy, lua_gettop(L),
+                                         &w->why);
+}
+
+/* Protected: the spec of the file's function. */
+static int get_spec(lua_State *L)
 {
     struct wanted *w = lua_touserdata(L, 1);
 
@@ -164,38 +209,62 @@ static int get_function(lua_State *L)
         lua_pop(L, 1);
         compile(L, w);
     }
-    w->function = fri_function_get(L, lua_gettop(L));
-    return w->function ? 0 : lua_error(L);
+    make_spec(L, w);
+    return 0;
 }
 
-/* NULL: `e` has the message, *status says what it is. */
-static struct fri_function *script_function(frun_engine *e, const char *path,
-                                            frun_status *status)
+/* Was it that of Lua itself? */
+static bool is_memory(lua_State *L)
 {
+    return !lua_isstring(L, -1)
+           || strcmp(lua_tostring(L, -1), "not enough memory") == 0;
+}
+
+static frun_status call_get_spec(lua_State *L, frun_engine *e,
+                                 struct wanted *w)
+{
+    bool failed = !fri_protected(L, get_spec, w);
+
+    if (failed && is_memory(L))
+        w->status = FRUN_ENOMEM;
+    else if (failed)
+        w->status = fri_fail(e, FRUN_EINVAL, "%s", lua_tostring(L, -1));
+    else if (w->status == FRUN_EJOURNAL)
+        fri_fail(e, FRUN_EJOURNAL, "%s", w->why);
+    if (w->status == FRUN_ENOMEM)
+        fri_no_memory(e);
+    lua_settop(L, 0);
+    return w->status;
+}
+
+/* On failure `e` has the message. */
+static frun_status script_spec(const struct fri_call *c, const char *path,
+                               struct fri_spec **spec)
+{
+    frun_engine *e = c->pool->engine;
     struct fri_script *s = fri_host_need(e);
     struct fri_buffer bytes;
-    struct wanted w = { .path = path, .bytes = &bytes };
+    struct wanted w = { .call = c, .path = path, .bytes = &bytes };
     int error;
 
-    *status = FRUN_ENOMEM;
+    *spec = NULL;
     if (!s)
-        return NULL;
+        return fri_no_memory(e);
     fri_buffer_init(&bytes, &e->memory);
     error = read_file(path, &bytes);
-    if (error == 0) {
-        lua_pushcfunction(s->L, get_function);
-        lua_pushlightuserdata(s->L, &w);
-        if (lua_pcall(s->L, 1, 0, 0) != LUA_OK)
-            *status = fri_fail(e, FRUN_EINVAL, "%s",
-                               lua_tostring(s->L, -1) ? lua_tostring(s->L, -1)
-                                                      : "out of memory");
-        lua_settop(s->L, 0);
-    } else if (error != ENOMEM) {
-        *status = fri_fail(e, FRUN_EINVAL, "cannot read '%s': %s", path,
-                           strerror(error));
-    }
+    if (error == 0)
+        w.status = call_get_spec(s->L, e, &w);
+    else if (error == ENOMEM)
+        w.status = fri_no_memory(e);
+    else
+        w.status = fri_fail(e, FRUN_EINVAL, "cannot read '%s': %s", path,
+                            strerror(error));
     fri_buffer_free(&bytes);
-    return w.function;
+    if (w.status == FRUN_OK)
+        *spec = w.spec;
+    else
+        fri_spec_unref(w.spec);
+    return w.status;
 }
 
 /* ---- tasks ------------------------------------------------------------ */
@@ -232,9 +301,8 @@ static uint64_t stream_of(const frun_engine *e, const struct fri_function *f,
     return stream ? stream : 1;
 }
 
-/* Takes m. */
-static frun_status submit(struct fri_call *c, struct fri_message *m,
-                          frun_future **future)
+/* A task with its argument, of which it takes m; NULL: out of memory. */
+static struct frun_future *task_new(struct fri_call *c, struct fri_message *m)
 {
     frun_engine *e = c->pool->engine;
     const frun_policy *p = c->policy;
@@ -250,15 +318,33 @@ static frun_status submit(struct fri_call *c, struct fri_message *m,
         task->extra->stream = stream_of(e, c->spec->script, m);
         fri_task_put(task, &data);
         m = NULL;
-        fri_sched_submit(task, true);
     } else {
         fri_future_unref(task);
         task = NULL;
     }
     fri_unlock(e);
     fri_message_free(m);
+    return task;
+}
+
+/* Takes m. */
+static frun_status submit(struct fri_call *c, struct fri_message *m,
+                          frun_future **future)
+{
+    frun_engine *e = c->pool->engine;
+    struct frun_future *task = task_new(c, m);
+    frun_status status;
+
     if (!task)
         return fri_no_memory(e);
+    status = fri_kept_look(e, &task, 1);
+    if (status != FRUN_OK) {
+        fri_future_unref(task);
+        return status;
+    }
+    fri_lock(e);
+    fri_sched_submit(task, true);
+    fri_unlock(e);
     if (future)
         *future = task;
     else
@@ -266,22 +352,20 @@ static frun_status submit(struct fri_call *c, struct fri_message *m,
     return FRUN_OK;
 }
 
-/* Takes f. */
-static struct fri_spec *spec_for(const struct fri_call *c,
-                                 struct fri_function *f)
+static frun_status submit_with(struct fri_call *c, const frun_value *argument,
+                               frun_future **future)
 {
-    struct fri_spec *spec = fri_spec_new(&c->pool->lane, c->policy);
+    frun_engine *e = c->pool->engine;
+    frun_status status = FRUN_OK;
+    struct fri_message *m
+        = argument ? pack_argument(e, argument, &status) : NULL;
 
-    if (spec && !spec->name)
-        spec->name = fri_strdup(&c->pool->engine->memory, f->name);
-    if (!spec || !spec->name) {
-        fri_spec_unref(spec);
-        fri_function_free(f);
-        return NULL;
-    }
-    spec->script = f;
-    spec->script_free = fri_function_drop;
-    return spec;
+    if (status == FRUN_EUNSENDABLE)
+        return fri_fail(e, status, "argument: nested deeper than %d",
+                        FRI_DEPTH);
+    if (status != FRUN_OK)
+        return fri_no_memory(e);
+    return submit(c, m, future);
 }
 
 frun_status frun_pool_script(frun_pool *pool, const char *path,
@@ -289,31 +373,19 @@ frun_status frun_pool_script(frun_pool *pool, const char *path,
                              const frun_policy *policy, frun_future **future)
 {
     struct fri_call c;
-    struct fri_function *f;
-    struct fri_message *m = NULL;
     frun_status status = fri_call_check(&c, pool, policy);
 
     if (future)
         *future = NULL;
     if (status != FRUN_OK)
         return status;
+    if (!fri_engine_ours(pool->engine))
+        return not_ours(pool->engine);
     if (!path)
         return fri_fail(pool->engine, FRUN_EINVAL, "no script");
-    f = script_function(pool->engine, path, &status);
-    if (!f)
-        return status == FRUN_ENOMEM ? fri_no_memory(pool->engine) : status;
-    if (argument)
-        m = pack_argument(pool->engine, argument, &status);
-    c.spec = !argument || m ? spec_for(&c, f) : NULL;
-    if (!c.spec) {
-        if (argument && !m)
-            fri_function_free(f);
-        fri_message_free(m);
-        return status == FRUN_EUNSENDABLE
-                   ? fri_fail(pool->engine, status, "argument: nested too deep")
-                   : fri_no_memory(pool->engine);
-    }
-    status = submit(&c, m, future);
+    status = script_spec(&c, path, &c.spec);
+    if (status == FRUN_OK)
+        status = submit_with(&c, argument, future);
     fri_spec_unref(c.spec);
     return status;
 }
@@ -331,16 +403,45 @@ static int end(struct fri_program *p, int status)
         fri_complain(p->script, "%s", (const char *)p->why.data);
     }
     unseen = fri_program_finish(p, failed, 0);
+    fri_program_failures(p, false);
     return unseen > 0 && status == 0 && !p->exited ? FRI_ENDED_BADLY : status;
 }
 
-static int run(struct fri_program *p)
-{
-    int status = fri_program_load(p);
+struct main_program {
+    struct fri_program p;
+    int status;
+};
 
+/* Protected, for memory may run out between the script and its end, too. */
+static int run(lua_State *L)
+{
+    struct main_program *m = lua_touserdata(L, 1);
+    struct fri_program *p = &m->p;
+    int status;
+
+    lua_settop(L, 0);
+    status = fri_program_load(p);
     if (status == FRI_ENDED_WELL)
         status = fri_program_run(p);
-    return end(p, p->exited ? p->exit_status : status);
+    m->status = end(p, p->exited ? p->exit_status : status);
+    return 0;
+}
+
+static int give_up(lua_State *L)
+{
+    struct main_program *m = lua_touserdata(L, 1);
+
+    fri_complain(m->p.script, "%s", frun_status_text(FRUN_ENOMEM));
+    fri_program_finish(&m->p, true, 0);
+    return 0;
+}
+
+static int run_main(struct main_program *m)
+{
+    m->status = FRI_ENDED_SHORT;
+    if (!fri_protected(m->p.L, run, m))
+        fri_protected(m->p.L, give_up, m);
+    return m->status;
 }
 
 frun_status frun_engine_run_script(frun_engine *e, const char *path, int argc,
@@ -348,14 +449,18 @@ frun_status frun_engine_run_script(frun_engine *e, const char *path, int argc,
 {
     struct fri_run_options o = { .pool_kind = -1, .engine = e };
     struct fri_program_hooks hooks = { .leave = NULL };
-    struct fri_program p;
+    struct main_program m;
     char **words;
     bool open;
 
-    if (!e || !exit || argc < 0)
+    if (!e || !fri_engine_owned(e))
         return FRUN_EINVAL;
-    if (!path || (argc > 0 && !argv))
-        return fri_fail(e, FRUN_EINVAL, "no %s", path ? "words" : "script");
+    if (!fri_engine_ours(e))
+        return not_ours(e);
+    if (!path || !exit || argc < 0 || (argc > 0 && !argv))
+        return fri_fail(e, FRUN_EINVAL, "no %s",
+                        !path ? "script" : exit ? "words"
+                                                : "place for its status");
     words = fri_alloc_zero(&e->memory, ((size_t)argc + 2) * sizeof *words);
     if (!words || !fri_host_need(e)) {
         fri_free(&e->memory, words);
@@ -369,10 +474,12 @@ frun_status frun_engine_run_script(frun_engine *e, const char *path, int argc,
     o.argc = argc;
     o.argv = words + 1;
     o.script = path;
-    open = fri_program_open(&p, &o, &hooks, argc + 1, words, 0);
+    open = fri_program_open(&m.p, &o, &hooks, argc + 1, words, 0);
+    e->programs++;
     if (open)
-        *exit = run(&p);
-    fri_program_close(&p, true);
+        *exit = run_main(&m);
+    fri_program_close(&m.p, true);
+    e->programs--;
     fri_free(&e->memory, words);
     return open ? FRUN_OK : fri_no_memory(e);
 }

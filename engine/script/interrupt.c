@@ -68,6 +68,19 @@ void fri_calm(void *state)
     lua_sethook(rt->L, NULL, 0, 0);
 }
 
+bool fri_unhook(struct fri_runtime *rt, lua_State *co)
+{
+    lua_Hook hook = lua_gethook(co);
+
+    if (!hook || hook == on_hook)
+        return false;
+    lua_sethook(co, NULL, 0, 0);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (rt->interrupt != NOTHING) /* a signal came in between */
+        set_hook(co);
+    return true;
+}
+
 void fri_set_current(struct fri_runtime *rt, lua_State *co)
 {
 #ifdef FRI_LUA54

@@ -1,5 +1,5 @@
 /*
- * job.c - what lua/worker.lua calls, in the coroutine of a task: its function,
+ * job.c - what worker.lua calls, in the coroutine of a task: its function,
  * arguments and items, and its results; os.exit.
  *
  * All of it may raise; the error is then the task's.

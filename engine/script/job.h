@@ -1,6 +1,6 @@
 /*
  * job.h - between the files of a worker's state: worker.c runs tasks in it,
- * runtime.c opens and closes it, job.c is what lua/worker.lua calls.
+ * runtime.c opens and closes it, job.c is what worker.lua calls.
  */
 #ifndef FRI_JOB_H
 #define FRI_JOB_H
@@ -41,6 +41,13 @@ struct fri_job {
     int exit_status;
 };
 
+/* mend.c: how strings are indexed in a state; references, and pointers to
+ * compare. */
+struct fri_mend {
+    int text, name, strings_ref, methods_ref;
+    const void *strings, *methods;
+};
+
 struct fri_runtime {
     struct fri_script *script;
     lua_State *L;
@@ -52,6 +59,7 @@ struct fri_runtime {
     volatile sig_atomic_t why;       /* a frun_status */
     volatile sig_atomic_t touched;   /* the task was interrupted */
     int task_ref, items_ref, command_ref;
+    struct fri_mend mend;
     struct fri_output *output;
     const struct fri_memory *memory;
 };
@@ -60,7 +68,7 @@ struct fri_runtime {
 void fri_push_items(lua_State *L, const struct fri_message *m,
                     const size_t *offsets, uint64_t first, uint64_t n);
 
-/* Pushes the table of functions that lua/worker.lua is given. */
+/* Pushes the table of functions that worker.lua is given. */
 void fri_job_functions(lua_State *L, struct fri_script *s);
 
 /* greet.c: of fri_runner. */
@@ -72,6 +80,14 @@ void *fri_runner_arrive(frun_engine *e, struct fri_reader *r,
 void fri_interrupt(void *state, frun_status why, bool always);
 void fri_calm(void *state);
 void fri_set_current(struct fri_runtime *rt, lua_State *co);
+
+/* No hook stays there but that of interrupt.c; was there another? */
+bool fri_unhook(struct fri_runtime *rt, lua_State *co);
+
+/* mend.c: what a task may have broken for those that come after it.  The first
+ * may raise. */
+void fri_mend_open(lua_State *L, struct fri_mend *m);
+void fri_mend(struct fri_runtime *rt);
 
 /* The attempt has ended: what a journal wants to know is in its record. */
 void fri_job_note(struct fri_job *job, bool failed);

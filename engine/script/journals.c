@@ -10,7 +10,6 @@
 
 #include "base/hash.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef FRI_LUA54
@@ -49,7 +48,7 @@ static void say_facts(struct fri_script *s, frun_journal *journal)
                                .seed = s->engine->seed };
     struct fri_buffer words;
 
-    fri_buffer_init(&words, NULL);
+    fri_buffer_init(&words, &s->engine->memory);
     for (int i = 0; o->argv && i < o->argc; i++)
         add_word(&words, o->argv[i]);
     fri_buffer_byte(&words, 0);
@@ -91,8 +90,9 @@ void fri_journal_option(lua_State *L, struct fri_script *s)
         return; /* the command line wins */
     if (s->engine)
         luaL_error(L, "options: journal: set it before the first pool");
-    free(s->journal);
-    s->own.journal = s->journal = strdup(lua_tostring(L, -1));
+    fri_free(fri_script_memory(s), s->journal);
+    s->own.journal = s->journal
+        = fri_strdup(fri_script_memory(s), lua_tostring(L, -1));
     if (!s->journal)
         fri_raise_memory(L);
 }
@@ -107,7 +107,7 @@ void fri_say_resumed(struct fri_script *s)
         || !s->engine->resumer || s->options->quiet || s->options->dry_run)
         return;
     fri_resume_await(s->engine);
-    fri_buffer_init(&line, NULL);
+    fri_buffer_init(&line, &s->engine->memory);
     s->resume_said = fri_resume_line(s->engine, &line);
     fri_buffer_byte(&line, '\n');
     if (s->resume_said && !line.failed)
@@ -189,7 +189,7 @@ int fri_flow_journal(lua_State *L)
     struct journal_box *box;
 
     if (s->worker || s->runtime)
-        return luaL_error(L, "journal: only in the main program");
+        return fri_misuse(L, "journal: only in the main program");
     fri_script_need(L, s);
     box = lua_newuserdatauv(L, sizeof *box, 0);
     box->journal = NULL;

@@ -27,21 +27,57 @@ static int module_source(void *user, const char *name, size_t n,
 {
     struct hooks *h = user;
     int found = fri_module_source(h->L, name, n, source, why);
-    uint64_t word;
 
     if (found <= 0 || h->parts)
         return found;
-    memcpy(&word, source->bytes, sizeof word);
-    h->modules = fri_mix(h->modules ^ word) | 1;
+    h->modules = fri_resume_gather(h->modules, source);
     return 0;
 }
 
-static struct hooks hooks_of(lua_State *L, bool parts)
+static int held(void *user, struct fri_handle *h, struct fri_digest *digest,
+                const char **why);
+
+static struct hooks hooks_of(lua_State *L, bool parts, bool version)
 {
     struct hooks h = { .hooks = fri_resume_hooks, .L = L, .parts = parts };
 
     h.hooks.module = module_source;
+    h.hooks.held = held;
+    h.hooks.version = version;
     return h;
+}
+
+/* Of what is inside, modules are parts. */
+static int held(void *user, struct fri_handle *handle,
+                struct fri_digest *digest, const char **why)
+{
+    struct hooks *around = user;
+    struct hooks h = hooks_of(around->L, true, around->hooks.version);
+
+    h.hooks.user = &h;
+    return fri_resume_held(fri_script_of(around->L)->engine, handle, &h.hooks,
+                           digest, why);
+}
+
+/* The module may be named in the value of a future. */
+static void tell_module(lua_State *L, const char *name, size_t n)
+{
+    frun_engine *e = fri_script_of(L)->engine;
+    struct fri_digest source;
+    const char *why;
+    int found = fri_resume_knows(e, name, n)
+                    ? -1
+                    : fri_module_source(L, name, n, &source, &why);
+
+    if (found >= 0
+        && !fri_resume_tell(e, name, n, found > 0 ? &source : NULL))
+        fri_raise_memory(L);
+}
+
+static void tell_modules(lua_State *L, const struct fri_script *s)
+{
+    if (s->engine->resumer)
+        fri_modules_each(L, tell_module);
 }
 
 static struct fri_canon *canon_of(lua_State *L, struct fri_script *s)
@@ -100,14 +136,15 @@ static void add_text(struct making *m, const char *name, const char *text)
 }
 
 /* Where in the script it is, or what the policy calls it. */
-static uint64_t identity(lua_State *L, const frun_policy *policy, int index)
+static uint64_t identity(lua_State *L, const struct fri_script *s,
+                         const frun_policy *policy, int index)
 {
     struct fri_buffer place;
     uint64_t id;
 
     if (policy->name)
         return fri_hash(policy->name, strlen(policy->name), 1);
-    fri_buffer_init(&place, NULL);
+    fri_buffer_init(&place, fri_script_memory(s));
     fri_function_place(L, index, &place);
     id = fri_hash(place.data, place.length, 2);
     fri_buffer_free(&place);
@@ -131,7 +168,7 @@ static bool fill_in(lua_State *L, struct fri_script *s, struct making *m,
                     const struct fri_function *f, const char *version,
                     bool commands)
 {
-    struct hooks h = hooks_of(L, true);
+    struct hooks h = hooks_of(L, true, version != NULL);
     bool ok;
 
     h.hooks.user = &h;
@@ -141,39 +178,65 @@ static bool fill_in(lua_State *L, struct fri_script *s, struct making *m,
         add_text(m, "version", version);
     if (commands)
         add_seed(m, s->engine->seed);
-    ok = fri_canon_function(s->canon, &h.hooks, f->message, !version,
-                            add_part, m);
+    ok = fri_canon_function(s->canon, &h.hooks, f->message, add_part, m);
     m->resume->digest = fri_digest_end(&m->all);
     return ok && !m->failed;
+}
+
+/* EJOURNAL: the canon's text says why; else ENOMEM, or OK. */
+static frun_status make(lua_State *L, struct fri_script *s,
+                        struct fri_spec *spec, const frun_policy *policy,
+                        int index, bool commands)
+{
+    struct making m = { .memory = &s->engine->memory };
+
+    canon_of(L, s);
+    tell_modules(L, s);
+    m.resume = spec->resume = fri_alloc_zero(m.memory, sizeof *m.resume);
+    if (!spec->resume)
+        return FRUN_ENOMEM;
+    m.resume->journal = policy->journal ? policy->journal : s->engine->journal;
+    m.resume->durable = policy->durable;
+    m.resume->version = policy->version != NULL;
+    m.resume->keys = fri_function_takes_key(L, index);
+    m.resume->identity = identity(L, s, policy, index);
+    if (fill_in(L, s, &m, spec->script, policy->version, commands))
+        return FRUN_OK;
+    fri_resume_free(m.memory, spec->resume);
+    spec->resume = NULL;
+    return m.failed ? FRUN_ENOMEM : FRUN_EJOURNAL;
 }
 
 void fri_make_resume(lua_State *L, struct fri_script *s,
                      struct fri_pool_box *box, int index)
 {
     const struct fri_view *view = fri_box_view(box);
-    struct fri_spec *spec = box->spec;
-    struct making m = { .memory = &s->engine->memory };
-    frun_journal *journal = wanted(s, view);
+    frun_status status;
 
-    if (!journal)
+    if (!wanted(s, view))
         return;
-    canon_of(L, s);
-    m.resume = spec->resume = fri_alloc_zero(m.memory, sizeof *m.resume);
-    if (!spec->resume)
-        fri_raise_memory(L);
-    m.resume->journal = journal;
-    m.resume->durable = view->policy.durable;
-    m.resume->keys = fri_function_takes_key(L, index);
-    m.resume->identity = identity(L, &view->policy, index);
-    if (fill_in(L, s, &m, spec->script, view->policy.version,
-                fri_takes_commands(box)))
+    status = make(L, s, box->spec, &view->policy, index,
+                  fri_takes_commands(box));
+    if (status == FRUN_OK)
         return;
-    fri_resume_free(m.memory, spec->resume);
-    spec->resume = NULL;
     fri_box_forget(box);
-    if (m.failed)
+    if (status == FRUN_ENOMEM)
         fri_raise_memory(L);
-    fri_raise(L, FRUN_EJOURNAL, "%s", fri_canon_why(s->canon));
+    fri_raise(L, status, "%s", fri_canon_why(s->canon));
+}
+
+frun_status fri_make_file_resume(lua_State *L, struct fri_script *s,
+                                 struct fri_spec *spec,
+                                 const frun_policy *policy, int index,
+                                 const char **why)
+{
+    bool commands = fri_lane_pool(spec->lane)->ops->kind == FRUN_COMMANDS;
+    frun_status status = make(L, s, spec, policy, index, commands);
+
+    *why = fri_canon_why(s->canon);
+    if (status == FRUN_OK && !fri_resumer_open(s->engine))
+        status = FRUN_ENOMEM;
+    return status;
 }
 
 void fri_make_command_resume(lua_State *L, struct fri_script *s,
@@ -222,6 +285,7 @@ static void look_ahead(lua_State *L, struct fri_script *s,
     unsigned count;
     struct fri_extra *x;
 
+    tell_modules(L, s);
     h->hooks.future = NULL;
     fri_digest_begin(&d);
     if (!fri_canon_values(s->canon, a->hooks, a->bytes, a->length, a->handles,
@@ -237,7 +301,7 @@ static void look_ahead(lua_State *L, struct fri_script *s,
 void fri_look_up(lua_State *L, struct fri_script *s, struct frun_future *task,
                  bool futures)
 {
-    struct hooks h = hooks_of(L, false);
+    struct hooks h = hooks_of(L, false, task->spec->resume->version);
     struct fri_asked a = { .hooks = &h.hooks, .modules = &h.modules };
     struct fri_answer answer;
     const char *why;

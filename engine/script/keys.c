@@ -11,12 +11,17 @@
 
 static bool is_index(lua_State *L, int index, int64_t n)
 {
+#ifdef FRI_LUA54 /* where no key is a float that could be an integer */
+    return lua_isinteger(L, index)
+           && (uint64_t)lua_tointeger(L, index) - 1 < (uint64_t)n;
+#else
     double d;
 
     if (lua_type(L, index) != LUA_TNUMBER)
         return false;
     d = lua_tonumber(L, index);
     return d >= 1 && d <= (double)n && d == floor(d);
+#endif
 }
 
 /* Numbers, then strings, then booleans. */

@@ -4,7 +4,7 @@
  * Rules.
  *  1. A range is one record, cut into slices by the scheduler.  What needs a
  *     record for each item (futures as items, retries, limits, names, commands)
- *     is a scatter instead, whose futures lua/flow.lua gathers.
+ *     is a scatter instead, whose futures flow.lua gathers.
  *  2. A map so short that handing it over would cost more than running it is
  *     run here; it takes the time that an earlier one has measured.
  *  3. Nothing that C alone owns is held while something may raise.
@@ -268,6 +268,7 @@ static int map_range(lua_State *L, struct fri_script *s,
     if (random && !range_streams(L, s, box, spec, r, n))
         return fri_raise_memory(L);
     if (!more && box->after_ref == LUA_NOREF && !s->engine->sched.run
+        && fri_box_view(box)->policy.chunk == 0
         && fri_inline_wanted(s, fri_box_view(box)->pool, spec->script, n))
         return map_inline(L, s, task);
     if (!fri_add_after(L, s, box, task))

@@ -71,6 +71,7 @@ static struct fri_function *init_function(lua_State *L)
     if (!lua_isfunction(L, -1))
         luaL_error(L, "init: a function expected, got %s",
                    luaL_typename(L, -1));
+    fri_travel_sources(fri_script_of(L)->shared); /* it is part of keys */
     f = fri_function_get(L, -1);
     if (!f)
         fri_raise(L, FRUN_EUNSENDABLE, "init: %s", lua_tostring(L, -1));
@@ -100,7 +101,8 @@ static void read_options(lua_State *L, frun_pool_options *o)
 
 /* In a worker process: the pool is the engine's. */
 static int open_remote(lua_State *L, struct fri_script *s, frun_kind kind,
-                       const frun_pool_options *o, struct fri_function *init)
+                       const frun_pool_options *o, struct fri_function *init,
+                       struct fri_box *box)
 {
     struct fri_error *error = NULL;
     frun_pool *pool = fri_home_open_pool(s->engine, kind, o, init, &error);
@@ -113,8 +115,7 @@ static int open_remote(lua_State *L, struct fri_script *s, frun_kind kind,
     }
     if (!pool)
         return fri_raise_memory(L);
-    fri_pool_push(L, s, pool);
-    fri_handle_unref(&pool->handle);
+    fri_pool_fill(L, s, box, pool);
     return 1;
 }
 
@@ -124,21 +125,22 @@ static int open_pool(lua_State *L, frun_kind kind)
     frun_engine *e = fri_script_need(L, s);
     frun_pool_options o = { .size = sizeof o };
     struct fri_function *init;
+    struct fri_box *box;
     frun_status status;
     frun_pool *pool;
 
     read_options(L, &o);
     if (o.workers == 0 && s->options->workers > 0)
         o.workers = s->options->workers;
+    box = fri_pool_box(L, s);
     init = init_function(L);
     if (e->home)
-        return open_remote(L, s, kind, &o, init);
+        return open_remote(L, s, kind, &o, init, box);
     status = fri_pool_open(e, kind, &o, init, init ? fri_function_drop : NULL,
                            &pool);
     if (status != FRUN_OK)
         return fri_raise(L, status, "%s", frun_engine_message(e));
-    fri_pool_push(L, s, pool);
-    fri_handle_unref(&pool->handle); /* the view holds it now */
+    fri_pool_fill(L, s, box, pool);
     return 1;
 }
 
@@ -164,6 +166,28 @@ static frun_kind kind_here(const struct fri_script *s)
     return kind < 0 ? FRUN_THREADS : (frun_kind)kind;
 }
 
+/* The pool of a state of tasks, the same object as long as a task has it: the
+ * state itself must not hold the pool. */
+static void push_own(lua_State *L, struct fri_script *s, frun_pool *pool)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &s->worker);
+    if (lua_isnil(L, -1)) {
+        lua_newtable(L);
+        lua_createtable(L, 0, 1);
+        lua_pushliteral(L, "v");
+        lua_setfield(L, -2, "__mode");
+        lua_setmetatable(L, -2);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &s->worker);
+    }
+    lua_rawgetp(L, -1, pool);
+    if (!lua_isnil(L, -1))
+        return;
+    fri_pool_push(L, s, pool);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -4, pool);
+}
+
 /* flow.pool(): always the same pool, or in a task its own; with options a
  * new one. */
 static int flow_pool(lua_State *L)
@@ -175,12 +199,11 @@ static int flow_pool(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &s->default_pool);
     if (!lua_isnil(L, -1))
         return 1;
-    if (s->worker || s->inline_pool)
-        fri_pool_push(L, s, s->worker ? s->worker->pool : s->inline_pool);
-    else
-        open_pool(L, kind_here(s));
-    if (s->runtime)
-        return 1; /* a state of tasks must not hold the pool */
+    if (s->runtime) {
+        push_own(L, s, s->worker ? s->worker->pool : s->inline_pool);
+        return 1;
+    }
+    open_pool(L, kind_here(s));
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &s->default_pool);
     return 1;

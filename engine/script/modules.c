@@ -4,8 +4,16 @@
  * As bytes a name begins with how it is found: 0 in the standard library; 1 by
  * require, after package.path and package.cpath, which stand before it, were
  * set as they are at the sender; 2 by require.
+ *
+ * What is in several modules, or several times in one, has the first of its
+ * names, and a module of its own before a field: the same in every process,
+ * for keys of a journal are made of it.
  */
 #include "script/travel_private.h"
+
+#include <stdlib.h>
+
+/* ---- where modules are ------------------------------------------------ */
 
 /* Pushes the file that require would load `name` from, of the templates in
  * package[field]; pushes nothing and gives false when there is none. */
@@ -110,50 +118,102 @@ static bool field_of(lua_State *L, int origin)
            && strcmp(d.source, lua_tostring(L, origin)) == 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Pushes the n strings of the list on the top, sorted; it holds them. */
+static const char **push_sorted(lua_State *L, int n)
+{
+    const char **names
+        = lua_newuserdatauv(L, (size_t)n * sizeof *names + 1, 0);
+
+    for (int i = 0; i < n; i++) {
+        lua_rawgeti(L, -2, i + 1);
+        names[i] = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    qsort(names, (size_t)n, sizeof *names, by_text);
+    return names;
+}
+
+/* Is the key below the top a name? */
+static bool is_name(lua_State *L)
+{
+    return lua_type(L, -2) == LUA_TSTRING
+           && strlen(lua_tostring(L, -2)) == lua_rawlen(L, -2);
+}
+
+/* list[n + 1] = the key below the top. */
+static void add_key(lua_State *L, int list, int n)
+{
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, list, n + 1);
+}
+
+/* Pushes a list of the table's fields that are to have names. */
+static int push_fields(lua_State *L, int table, int origin)
+{
+    int n = 0;
+
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        if (is_name(L) && ((origin == 0 && lua_istable(L, -1))
+                           || field_of(L, origin)))
+            add_key(L, table + 1, n++);
+        lua_pop(L, 1);
+    }
+    return n;
+}
+
 /* The fields of the table on the top, whose name is `name`, of n bytes; in
  * our own module (origin 0) tables have names as well, and their fields. */
 static bool name_fields(lua_State *L, struct fri_travel *t, const char *name,
                         size_t n, uint8_t kind, int origin)
 {
     bool news = false, new, inside = strlen(name) < n;
+    int table = lua_gettop(L), count = push_fields(L, table, origin);
+    const char **fields = push_sorted(L, count);
 
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        if (lua_type(L, -2) == LUA_TSTRING
-            && ((origin == 0 && lua_istable(L, -1)) || field_of(L, origin))) {
-            new = fri_name_add(L, t, name, n, lua_tostring(L, -2), kind);
-            if (new && origin == 0 && !inside && lua_istable(L, -1)) {
-                const struct fri_name *found =
-                    fri_names_find(t, lua_topointer(L, -1));
+    luaL_checkstack(L, 10, NULL);
+    for (int i = 0; i < count; i++) {
+        fri_push_field(L, table, fields[i]);
+        new = fri_name_add(L, t, name, n, fields[i], kind);
+        if (new && origin == 0 && !inside && lua_istable(L, -1)) {
+            const struct fri_name *found
+                = fri_names_find(t, lua_topointer(L, -1));
 
-                name_fields(L, t, found->text, found->length, kind, 0);
-            }
-            news |= new;
+            name_fields(L, t, found->text, found->length, kind, 0);
         }
+        news |= new;
         lua_pop(L, 1);
     }
+    lua_settop(L, table);
     return news;
 }
 
 /* The module on the top. */
-static bool name_module(lua_State *L, struct fri_travel *t, const char *module)
+static bool name_module(lua_State *L, struct fri_travel *t, const char *module,
+                        bool fields)
 {
     int value = lua_gettop(L);
     uint8_t kind = push_origin(L, t, module);
     bool news = false;
 
     lua_pushvalue(L, value);
-    if (kind && (lua_istable(L, -1) || field_of(L, value + 1)))
+    if (kind && !fields && (lua_istable(L, -1) || field_of(L, value + 1)))
         news = fri_name_add(L, t, module, strlen(module), NULL, kind);
-    if (kind && lua_istable(L, -1))
-        news |= name_fields(L, t, module, strlen(module), kind,
-                            strcmp(module, "flowrun") == 0 ? 0 : value + 1);
+    if (kind && fields && lua_istable(L, -1))
+        news = name_fields(L, t, module, strlen(module), kind,
+                           strcmp(module, "flowrun") == 0 ? 0 : value + 1);
     lua_settop(L, value);
     return news;
 }
 
-/* Was the object on the top looked at before?  It is now. */
-static bool scanned(lua_State *L, struct fri_travel *t)
+/* Was the object on the top looked at before? */
+static bool is_scanned(lua_State *L, struct fri_travel *t)
 {
     bool yes;
 
@@ -161,36 +221,71 @@ static bool scanned(lua_State *L, struct fri_travel *t)
     lua_pushvalue(L, -2);
     lua_rawget(L, -2);
     yes = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    if (!yes) {
-        lua_pushvalue(L, -2);
-        lua_pushboolean(L, 1);
-        lua_rawset(L, -3);
-    }
-    lua_pop(L, 1);
+    lua_pop(L, 2);
     return yes;
+}
+
+/* Now it is. */
+static void set_scanned(lua_State *L, struct fri_travel *t)
+{
+    fri_push_ref(L, t->scanned);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Is there a module on the top to be looked at? */
+static bool is_due(lua_State *L, struct fri_travel *t, bool all)
+{
+    if ((!lua_istable(L, -1) && !lua_isfunction(L, -1)) || !is_name(L)
+        || fri_is_library(lua_tostring(L, -2)))
+        return false;
+    return all || (!fri_names_find(t, lua_topointer(L, -1))
+                   && !is_scanned(L, t));
+}
+
+/* How many there are; their names are added to the list at `list`, if any. */
+static int find_due(lua_State *L, struct fri_travel *t, bool all, int list)
+{
+    int n = 0, loaded = lua_gettop(L) + 1;
+
+    fri_push_ref(L, t->loaded);
+    lua_pushnil(L);
+    while (lua_next(L, loaded)) {
+        bool due = is_due(L, t, all);
+
+        if (due && list)
+            add_key(L, list, n);
+        n += due;
+        lua_pop(L, 1);
+    }
+    lua_settop(L, loaded - 1);
+    return n;
 }
 
 bool fri_names_refresh(lua_State *L, struct fri_travel *t, bool all)
 {
+    int top = lua_gettop(L), n;
     bool news = false;
+    const char **names;
 
     luaL_checkstack(L, 20, NULL);
     if (all)
         news = fri_name_standard(L, t, false);
+    if (find_due(L, t, all, 0) == 0)
+        return news;
+    lua_newtable(L);
+    n = find_due(L, t, all, top + 1);
+    names = push_sorted(L, n);
     fri_push_ref(L, t->loaded);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        bool object = lua_istable(L, -1) || lua_isfunction(L, -1);
-
-        if (object && lua_type(L, -2) == LUA_TSTRING
-            && (all || !fri_names_find(t, lua_topointer(L, -1)))
-            && !fri_is_library(lua_tostring(L, -2))
-            && (!scanned(L, t) || all))
-            news |= name_module(L, t, lua_tostring(L, -2));
+    for (int k = 0; k < 2 * n; k++) { /* first modules, then their fields */
+        fri_push_field(L, -1, names[k % n]);
+        news |= name_module(L, t, names[k % n], k >= n);
+        set_scanned(L, t);
         lua_pop(L, 1);
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
     return news;
 }
 

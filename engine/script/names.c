@@ -82,6 +82,20 @@ static bool is_random(const char *module, const char *field)
     return false;
 }
 
+static void push_name(lua_State *L, const char *module, size_t n,
+                      const char *field)
+{
+    luaL_Buffer b;
+
+    luaL_buffinit(L, &b);
+    luaL_addlstring(&b, module, n);
+    if (field) {
+        luaL_addchar(&b, '\0');
+        luaL_addstring(&b, field);
+    }
+    luaL_pushresult(&b);
+}
+
 /* Names the object on the top unless it has a name; pops nothing.  The name
  * is `module` (a whole name, of n bytes) or, with one, its field. */
 bool fri_name_add(lua_State *L, struct fri_travel *t, const char *module,
@@ -90,19 +104,12 @@ bool fri_name_add(lua_State *L, struct fri_travel *t, const char *module,
     const void *p = lua_topointer(L, -1);
     struct fri_name *slot;
     size_t length;
-    bool random;
 
     if (p == t->globals || fri_names_find(t, p))
         return false;
     if (t->names.used * 2 > t->names.mask)
         names_grow(L, t);
-    lua_pushlstring(L, module, n);
-    random = is_random(lua_tostring(L, -1), field);
-    if (field) {
-        lua_pushlstring(L, "", 1);
-        lua_pushstring(L, field);
-        lua_concat(L, 3);
-    }
+    push_name(L, module, n, field);
     fri_push_ref(L, kind == FRI_STANDARD ? t->named : t->scanned);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -4);
@@ -111,7 +118,7 @@ bool fri_name_add(lua_State *L, struct fri_travel *t, const char *module,
     slot->text = lua_tolstring(L, -2, &length);
     slot->length = (uint32_t)length;
     slot->kind = kind;
-    slot->random = random;
+    slot->random = is_random(slot->text, field);
     slot->object = p;
     t->names.used++;
     lua_pop(L, 2);

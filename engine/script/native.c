@@ -59,7 +59,7 @@ static void read_argument(lua_State *L, struct call *c, int index)
     fri_reader_init(&r, pack->bytes->data, pack->bytes->length);
     fri_get_byte(&r);   /* flags */
     fri_get_varint(&r); /* count */
-    status = fri_decode(&r, &c->argument);
+    status = fri_decode(c->bytes.memory, &r, &c->argument);
     if (status == FRUN_ENOMEM)
         fri_raise_memory(L);
     if (status != FRUN_OK)

@@ -6,19 +6,26 @@
 
 #include "core/halt.h"
 
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
-static double number_option(lua_State *L, const char *name, double least,
-                            double most)
+/* Raises what was expected of the value on the top, and what was got. */
+static void refuse_number(lua_State *L, const char *name, const char *expected)
+{
+    luaL_error(L, "options: %s: %s expected, got %s", name, expected,
+               lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1)
+                                              : luaL_typename(L, -1));
+}
+
+/* A whole number; `expected` names the bounds. */
+static double whole_option(lua_State *L, const char *name, double least,
+                           double most, const char *expected)
 {
     double n = lua_tonumber(L, -1);
 
-    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= least && n <= most))
-        luaL_error(L, "options: %s: a number from %f to %f expected, got %s",
-                   name, least, most,
-                   lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1)
-                                                  : luaL_typename(L, -1));
+    if (lua_type(L, -1) != LUA_TNUMBER || !(n >= least && n <= most)
+        || n != floor(n))
+        refuse_number(L, name, expected);
     return n;
 }
 
@@ -29,7 +36,7 @@ static void pool_option(lua_State *L, struct fri_script *s)
 
     if (strcmp(kind, "threads") != 0 && strcmp(kind, "forks") != 0)
         luaL_error(L, "options: pool: \"threads\" or \"forks\" expected");
-    if (s->own.pool_kind < 0)
+    if (!s->given || s->given->pool_kind < 0)
         s->own.pool_kind = kind[0] == 't' ? FRUN_THREADS : FRUN_FORKS;
 }
 
@@ -46,8 +53,8 @@ static void halt_option(lua_State *L, struct fri_script *s)
         luaL_error(L, "options: halt: set it before the first pool");
     if (s->own.halt && s->own.halt != s->halt)
         return; /* the command line wins */
-    free(s->halt);
-    s->own.halt = s->halt = strdup(text);
+    fri_free(fri_script_memory(s), s->halt);
+    s->own.halt = s->halt = fri_strdup(fri_script_memory(s), text);
     if (!s->halt)
         fri_raise_memory(L);
 }
@@ -74,9 +81,10 @@ static void progress_option(lua_State *L, struct fri_script *s)
 static void add_file(lua_State *L, struct fri_script *s,
                      enum fri_report_form form, const char *path)
 {
+    const struct fri_memory *m = fri_script_memory(s);
     struct fri_see_file *files
-        = realloc(s->files, (s->file_count + 1) * sizeof *files);
-    char *copy = files ? strdup(path) : NULL;
+        = fri_realloc(m, s->files, (s->file_count + 1) * sizeof *files);
+    char *copy = files ? fri_strdup(m, path) : NULL;
 
     s->files = files ? files : s->files;
     if (!copy)
@@ -91,9 +99,14 @@ static void add_report(lua_State *L, struct fri_script *s, bool keep)
     const char *path
         = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     enum fri_report_form form = FRI_REPORT_PAGE;
+    int error;
 
     if (strlen(path) != lua_rawlen(L, -1) || !fri_report_form_of(path, &form))
         luaL_error(L, "options: report: %s expected", FRI_REPORT_FORMS);
+    error = keep ? fri_report_probe(path) : 0;
+    if (error)
+        luaL_error(L, "options: report: cannot write '%s': %s", path,
+                   strerror(error));
     if (keep)
         add_file(L, s, form, path);
 }
@@ -136,27 +149,31 @@ static void report_option(lua_State *L, struct fri_script *s)
 
 void fri_options_free(struct fri_script *s)
 {
+    const struct fri_memory *m = fri_script_memory(s);
+
     for (size_t i = 0; i < s->file_count; i++)
-        free((char *)(uintptr_t)s->files[i].path);
-    free(s->files);
+        fri_free(m, (char *)(uintptr_t)s->files[i].path);
+    fri_free(m, s->files);
     s->files = NULL;
     s->file_count = 0;
-    free(s->halt);
-    free(s->journal);
+    fri_free(m, s->halt);
+    fri_free(m, s->journal);
     s->halt = s->journal = NULL;
 }
 
 static void workers_option(lua_State *L, struct fri_script *s)
 {
-    int n = (int)number_option(L, "workers", 1, 1024);
+    int n = (int)whole_option(L, "workers", 1, 1024,
+                              "a whole number from 1 to 1024");
 
-    if (s->own.workers == 0)
+    if (!s->given || s->given->workers == 0)
         s->own.workers = n;
 }
 
 static void seed_option(lua_State *L, struct fri_script *s)
 {
-    double n = number_option(L, "seed", 0, 9007199254740992.0);
+    double n = whole_option(L, "seed", 0, 9007199254740992.0,
+                            "a whole number from 0 to 2^53");
 
     if (s->engine)
         luaL_error(L, "options: seed: set it before the first pool");
@@ -166,10 +183,17 @@ static void seed_option(lua_State *L, struct fri_script *s)
 
 static void timeout_option(lua_State *L, struct fri_script *s)
 {
-    double n = number_option(L, "timeout", 0, 9e9);
+    double n = lua_tonumber(L, -1);
 
-    if (s->own.timeout == 0 && s->own.set_timeout)
+    if (lua_type(L, -1) != LUA_TNUMBER || !(n > 0 && n <= 9e9))
+        refuse_number(L, "timeout", "seconds above 0");
+    if (s->given && s->given->timeout > 0)
+        return;
+    s->own.timeout = n;
+    if (s->own.set_timeout)
         s->own.set_timeout(s->own.user, n);
+    else
+        fri_run_deadline(s);
 }
 
 static const struct {
@@ -201,8 +225,9 @@ int fri_flow_options(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TTABLE);
     if (s->worker)
-        return luaL_error(L, "options: only in the main program");
+        return fri_misuse(L, "options: only in the main program");
     if (s->options != &s->own) {
+        s->given = s->options;
         s->own = *s->options;
         s->options = &s->own;
     }

@@ -301,7 +301,8 @@ static bool put_handle(struct fri_encoder *e, struct fri_handle *h)
     bool fresh, future = h->kind == FRI_HANDLE_FUTURE;
 
     if (future && (!e->futures || e->depth > 1))
-        return fri_refuse(e, "future");
+        return fri_refuse(e, "future (only an argument, or a direct field of "
+                             "one, may be a future)");
     if (future && e->stop_at_future) {
         e->stopped = true;
         return fri_refuse(e, "future");

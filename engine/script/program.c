@@ -71,11 +71,11 @@ static int load_module(lua_State *L)
 {
     struct fri_program *p = program_of(L);
 
-    if (p->hooks.module)
-        p->hooks.module(p->hooks.user);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    if (p->hooks.module)
+        p->hooks.module(p->hooks.user);
     return lua_gettop(L);
 }
 
@@ -131,10 +131,11 @@ static int set_up(lua_State *L)
     fri_text_only(L);
     fri_common_table(L);
     fri_stdio_open(L, &p->current, true);
+    fri_execute_open(L);
     extend_path(L, p->argv[p->at]);
     lua_getglobal(L, "os");
     replace(L, p, "exit", os_exit);
-    p->script = fri_script_open(L, p->options);
+    p->script = fri_script_open(L, p->options, p->text.memory);
     p->script->leave = leave;
     p->script->leave_user = p;
     set_arg(L, p); /* after it: what is there before does not travel */
@@ -152,20 +153,18 @@ bool fri_program_open(struct fri_program *p, const struct fri_run_options *o,
                       const struct fri_program_hooks *hooks, int argc,
                       char **argv, int at)
 {
+    const struct fri_memory *m = o->engine ? &o->engine->memory : NULL;
+
     *p = (struct fri_program){ .hooks = *hooks, .options = o, .argc = argc,
                                .argv = argv, .at = at };
-    fri_buffer_init(&p->text, NULL);
-    fri_buffer_init(&p->chunk, NULL);
-    fri_buffer_init(&p->why, NULL);
-    fri_buffer_init(&p->trace, NULL);
-    fri_lines_init(&p->lines, o->output, NULL, true);
+    fri_buffer_init(&p->text, m);
+    fri_buffer_init(&p->chunk, m);
+    fri_buffer_init(&p->why, m);
+    fri_buffer_init(&p->trace, m);
+    fri_lines_init(&p->lines, o->output, m, true);
     p->current = &p->lines;
-    p->L = p->running = luaL_newstate();
-    if (!p->L)
-        return false;
-    lua_pushcfunction(p->L, set_up);
-    lua_pushlightuserdata(p->L, p);
-    return lua_pcall(p->L, 1, 0, 0) == LUA_OK;
+    p->L = p->running = fri_state_new(m);
+    return p->L && fri_protected(p->L, set_up, p);
 }
 
 /* ---- running ---------------------------------------------------------- */
@@ -194,9 +193,18 @@ static const char *error_text(lua_State *L, size_t *length)
 {
     if (lua_isstring(L, 1))
         lua_pushvalue(L, 1);
+    else if (fri_error_push_shown(L, 1))
+        return lua_tolstring(L, -1, length);
     else if (!luaL_callmeta(L, 1, "__tostring") || !lua_isstring(L, -1))
         lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
     return lua_tolstring(L, -1, length);
+}
+
+/* Of the error, which may be an object with a will of its own. */
+static void push_field(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, 1);
 }
 
 /* A task's error has come from elsewhere: also from where. */
@@ -207,7 +215,7 @@ static void add_task_trace(lua_State *L, struct fri_program *p)
 
     if (!lua_istable(L, 1))
         return;
-    lua_getfield(L, 1, "traceback");
+    push_field(L, "traceback");
     if (lua_type(L, -1) != LUA_TSTRING)
         return;
     text = lua_tolstring(L, -1, &length);
@@ -227,8 +235,8 @@ static void add_arguments(lua_State *L, struct fri_program *p)
 
     if (!lua_istable(L, 1))
         return;
-    lua_getfield(L, 1, "task");
-    lua_getfield(L, 1, "key");
+    push_field(L, "task");
+    push_field(L, "key");
     if (lua_type(L, -2) == LUA_TSTRING) {
         task = lua_tostring(L, -2);
         key = lua_type(L, -1) == LUA_TBOOLEAN
@@ -414,7 +422,7 @@ void fri_program_close(struct fri_program *p, bool state)
     if (!state)
         return;
     p->script = NULL; /* goes with the state; a late signal may still ask */
-    lua_close(p->L);
+    fri_state_close(p->L);
     p->L = p->running = NULL;
     fri_lines_free(&p->lines);
     fri_buffer_free(&p->text);

@@ -15,7 +15,7 @@ struct fri_program_hooks {
     /* os.exit was called: does not return.  NULL: the script ends where it
      * stands, `exited`. */
     void (*leave)(void *user, int status, bool close);
-    /* The script has asked for the module flowrun. */
+    /* The script has asked for the module flowrun, which is there now. */
     void (*module)(void *user);
     void *user;
 };

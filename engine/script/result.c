@@ -23,7 +23,7 @@ void fri_value_push(lua_State *L, const frun_value *value)
     int failed;
 
     luaL_checkstack(L, 4, "a value");
-    fri_buffer_init(&bytes, NULL);
+    fri_buffer_init(&bytes, fri_script_memory(fri_script_in(L)));
     if (!value || fri_value_pack(&bytes, value) != FRUN_OK) {
         fri_buffer_free(&bytes);
         lua_pushnil(L);

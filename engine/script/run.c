@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct fri_script *script(lua_State *L)
 {
@@ -202,7 +201,7 @@ bool fri_script_broken(struct fri_script *s)
         return false;
     fri_lock(e);
     for (frun_pool *p = e->pools; p && !broken; p = p->next)
-        broken = p->lane.broken;
+        broken = p->lane.broken || p->lane.failed_once;
     fri_unlock(e);
     return broken;
 }
@@ -215,6 +214,7 @@ void fri_script_close(lua_State *L)
     if (s && !e) {
         fri_spawner_close(s->spawner);
         s->spawner = NULL;
+        fri_options_free(s);
     }
     if (!e || s->closed)
         return;
@@ -232,6 +232,7 @@ void fri_script_close(lua_State *L)
     fri_free(&e->memory, s->unseen);
     s->unseen = NULL;
     s->unseen_count = s->unseen_capacity = 0;
+    fri_callbacks_drop(s);
     fri_async_close(L, s);
     fri_shared_forget(s);
     fri_canon_free(s->canon);
@@ -244,7 +245,7 @@ void fri_script_close(lua_State *L)
     fri_journal_close(e->journal);
     e->journal = NULL;
     if (!s->foreign)
-        frun_engine_close(e);
+        fri_engine_close(e);
     s->gone = true;
 }
 
@@ -292,12 +293,15 @@ void fri_script_abandon(struct fri_script *s)
 
 /* ---- a stock Lua ------------------------------------------------------ */
 
-/* The state goes: pools finish first. */
+/* The state goes: pools finish first.  In a copy of the process, which somebody
+ * has made by fork, they are none of its own. */
 static int at_close(lua_State *L)
 {
     struct fri_script *s = script(L);
     char why[FRI_WHY];
 
+    if (s && s->engine && !fri_engine_here(s->engine))
+        return 0;
     fri_script_finish(L, false, 0);
     fri_script_words(L, false, NULL);
     fri_script_failures(L, false);
@@ -309,41 +313,39 @@ static int at_close(lua_State *L)
 }
 
 #ifdef FRI_LUA54
-static const char program[] = "flowrun";
+const char fri_spawn_program[] = "flowrun";
 #else
-static const char program[] = "flowrun-luajit";
+const char fri_spawn_program[] = "flowrun-luajit";
 #endif
 
-FRUN_API int luaopen_flowrun(lua_State *L);
+__attribute__((visibility("default"))) int luaopen_flowrun(lua_State *L);
 
-/* The program that belongs to this module: beside its tree (lib/lua/5.x below
- * the same prefix), or where both were built. */
-static const char *find_program(void)
+/* The module stays mapped when its state goes: its threads may still end. */
+static void stay(void)
 {
-    static const char *const places[] = { "/../../../bin", "/../.." };
-    static char path[4096];
     Dl_info info;
 
-    if (!dladdr((void *)(uintptr_t)luaopen_flowrun, &info) || !info.dli_fname)
-        return NULL;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const char *end = strrchr(info.dli_fname, '/');
-        int length = end ? (int)(end - info.dli_fname) : 0;
-        int n = snprintf(path, sizeof path, "%.*s%s/%s", length,
-                         info.dli_fname, places[i], program);
+    if (dladdr((void *)(uintptr_t)luaopen_flowrun, &info) && info.dli_fname)
+        dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
 
-        if (end && n < (int)sizeof path && access(path, X_OK) == 0)
-            return path;
-    }
-    return NULL;
+/* Pushes the path of the program that helps, or nil. */
+static const char *push_program(lua_State *L)
+{
+    char path[4096];
+
+    lua_pushstring(L, fri_spawn_find(path, sizeof path));
+    return lua_tostring(L, -1);
 }
 
 int luaopen_flowrun(lua_State *L)
 {
     if (!script(L)) {
-        struct fri_script *s = fri_script_open(L, NULL);
+        struct fri_script *s = fri_script_open(L, NULL, NULL);
 
-        s->own.program = find_program();
+        stay();
+        s->own.program = push_program(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, fri_spawn_program);
         lua_newuserdatauv(L, 1, 0);
         lua_newtable(L);
         lua_pushcfunction(L, at_close);

@@ -9,14 +9,14 @@
 #include "script/job.h"
 #include "script/shared.h"
 #include "script/text.h"
-#include "embedded.h"
 
 struct opening {
+    int status; /* of Lua */
     struct fri_runtime *runtime;
     struct fri_script *main;
 };
 
-/* Protected: the state's libraries, then init. */
+/* The state's libraries, then init. */
 static int set_up(lua_State *L)
 {
     struct opening *o = lua_touserdata(L, 1);
@@ -26,6 +26,7 @@ static int set_up(lua_State *L)
     lua_gc(L, LUA_GCSTOP, 0);
     luaL_openlibs(L);
     fri_text_only(L);
+    fri_mend_open(L, &rt->mend);
     fri_common_table(L);
     s = fri_script_new(L);
     rt->script = s;
@@ -36,12 +37,13 @@ static int set_up(lua_State *L)
     s->shared = o->main->shared;
     s->started = o->main->started;
     fri_stdio_open(L, &s->lines, false);
+    fri_execute_open(L);
     fri_job_exit(L, s);
     fri_coroutine_open(L, s);
     fri_travel_open(L, &s->engine->memory, s->shared, true);
     fri_random_open(L, s);
     fri_job_functions(L, s);
-    fri_chunk_call(L, fri_lua_worker, fri_lua_worker_len, "worker", 3);
+    fri_chunk_call(L, &fri_lua_worker, "worker", 3);
     rt->command_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     rt->items_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     rt->task_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -54,11 +56,48 @@ static int set_up(lua_State *L)
     return 0;
 }
 
+/* Of a message with a traceback below it; NULL: something else was raised. */
+static struct fri_error *init_error(const struct fri_memory *m,
+                                    const char *text)
+{
+    const char *below = text ? strstr(text, "\nstack traceback:") : NULL;
+    struct fri_error *error, *whole;
+
+    if (!text)
+        text = "(no text)";
+    error = fri_error_format(m, FRUN_ERESOURCE, "a worker's init failed: %.*s",
+                             below ? (int)(below - text) : (int)strlen(text),
+                             text);
+    if (!error || !below)
+        return error;
+    whole = fri_error_new(m, FRUN_ERESOURCE, error->message, below + 1, NULL);
+    fri_error_free(error);
+    return whole;
+}
+
 static int trace(lua_State *L)
 {
     if (lua_type(L, 1) == LUA_TSTRING)
         luaL_traceback(L, L, lua_tostring(L, 1), 1);
     return 1;
+}
+
+/* Protected, for also a closure takes memory. */
+static int open_state(lua_State *L)
+{
+    struct opening *o = lua_touserdata(L, 1);
+
+    lua_pushcfunction(L, trace);
+    lua_pushcfunction(L, set_up);
+    lua_pushlightuserdata(L, o);
+    o->status = lua_pcall(L, 1, 0, 2);
+    return o->status == LUA_OK ? 0 : lua_error(L);
+}
+
+static struct fri_error *no_memory(const struct fri_memory *m)
+{
+    return fri_error_new(m, FRUN_ENOMEM,
+                         "no memory for the state of a worker", NULL, NULL);
 }
 
 struct fri_runtime *fri_runtime_open(struct fri_script *main,
@@ -67,15 +106,14 @@ struct fri_runtime *fri_runtime_open(struct fri_script *main,
 {
     const struct fri_memory *m = &main->engine->memory;
     struct fri_runtime *rt = fri_alloc_zero(m, sizeof *rt);
-    struct opening o = { rt, main };
+    struct opening o = { .status = LUA_ERRMEM, .runtime = rt,
+                         .main = main };
 
     if (rt)
-        rt->L = luaL_newstate();
+        rt->L = fri_state_new(m);
     if (!rt || !rt->L) {
         fri_free(m, rt);
-        *error = fri_error_new(m, FRUN_ERESOURCE,
-                               "no memory for the state of a worker", NULL,
-                               NULL);
+        *error = no_memory(m);
         return NULL;
     }
     rt->current = rt->L;
@@ -83,16 +121,12 @@ struct fri_runtime *fri_runtime_open(struct fri_script *main,
     rt->memory = m;
     rt->output = main->options->output ? main->options->output
                                        : &main->engine->output;
-    lua_pushcfunction(rt->L, trace);
-    lua_pushcfunction(rt->L, set_up);
-    lua_pushlightuserdata(rt->L, &o);
-    if (lua_pcall(rt->L, 1, 0, 1) == LUA_OK) {
+    if (fri_protected(rt->L, open_state, &o)) {
         lua_settop(rt->L, 0);
         return rt;
     }
-    *error = fri_error_format(m, FRUN_ERESOURCE, "a worker's init failed: %s",
-                              lua_tostring(rt->L, -1) ? lua_tostring(rt->L, -1)
-                                                      : "(no text)");
+    *error = o.status == LUA_ERRMEM ? no_memory(m)
+                                    : init_error(m, lua_tostring(rt->L, -1));
     fri_runtime_close(rt);
     return NULL;
 }
@@ -116,6 +150,6 @@ void fri_runtime_close(struct fri_runtime *rt)
         fri_shared_forget(rt->script);
         fri_canon_free(rt->script->canon);
     }
-    lua_close(rt->L);
+    fri_state_close(rt->L);
     fri_free(m, rt);
 }

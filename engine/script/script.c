@@ -13,11 +13,12 @@
 #include "script/shared.h"
 #include "script/view.h"
 #include "script/yaml.h"
-#include "embedded.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+enum { CORE_NAMES = 128, FLOW_NAMES = 64 }; /* room for so many at once */
 
 /* ---- the engine ------------------------------------------------------- */
 
@@ -59,7 +60,8 @@ static void on_event(struct fri_observer *o, enum fri_event event,
                                                    observer));
 
     (void)now;
-    if (event != FRI_FINISHED || fri_state(f) != FRI_FAILED || f->counted)
+    if (event != FRI_FINISHED || fri_state(f) != FRI_FAILED || f->counted
+        || f->submitted < s->observed) /* not of this script */
         return;
     if (s->unseen_count == s->unseen_capacity && s->unseen_count >= 1024)
         forget_seen(s);
@@ -71,6 +73,7 @@ static void observe(struct fri_script *s, frun_engine *e)
     s->observer.event = on_event;
     s->observer.wants = 1u << FRI_FINISHED;
     fri_lock(e);
+    s->observed = e->sched.clock(e->sched.clock_user);
     fri_observer_add(&e->sched, &s->observer);
     fri_unlock(e);
 }
@@ -84,13 +87,14 @@ static frun_status open_engine(struct fri_script *s)
 
     if (status != FRUN_OK)
         return status;
+    e->cores = fri_usable_cpus();
     fri_engine_adopt(e, s->spawner, s->no_spawner);
     s->spawner = NULL;
     e->printer = s->options->output;
     if (s->options->halt && strcmp(s->options->halt, "never") != 0) {
         e->sched.run = fri_group_new(&e->memory, s->options->halt, 0);
         if (!e->sched.run) {
-            frun_engine_close(e);
+            fri_engine_close(e);
             return FRUN_ENOMEM;
         }
     }
@@ -103,10 +107,11 @@ static frun_status open_engine(struct fri_script *s)
         see.output = &e->output;
     s->seeing = fri_seeing_open(e, &see);
     if (!s->seeing) {
-        frun_engine_close(e);
+        fri_engine_close(e);
         return FRUN_ENOMEM;
     }
     __atomic_store_n(&s->engine, e, __ATOMIC_RELEASE);
+    fri_run_deadline(s);
     return FRUN_OK;
 }
 
@@ -154,6 +159,16 @@ frun_engine *fri_script_need(lua_State *L, struct fri_script *s)
     return s->engine;
 }
 
+/* Also a run without a pool leaves its reports: an old file would else pass
+ * for one of this run.  False: out of memory. */
+bool fri_script_record(struct fri_script *s)
+{
+    if (s->engine || s->closed || s->worker
+        || s->options->see.file_count == 0)
+        return true;
+    return open_engine(s) == FRUN_OK;
+}
+
 /* ---- small functions of the module ------------------------------------ */
 
 static int core_load(lua_State *L)
@@ -162,9 +177,9 @@ static int core_load(lua_State *L)
 
     lua_settop(L, 2);
     if (strcmp(name, "data") == 0)
-        fri_chunk_call(L, fri_lua_data, fri_lua_data_len, "data", 1);
+        fri_chunk_call(L, &fri_lua_data, "data", 1);
     else
-        fri_chunk_call(L, fri_lua_args, fri_lua_args_len, "args", 1);
+        fri_chunk_call(L, &fri_lua_args, "args", 1);
     return 1;
 }
 
@@ -197,12 +212,11 @@ static int leave(lua_State *L, const char *name, const char *text, int status)
     return 0;
 }
 
+/* core.usage(message, script) */
 static int core_usage(lua_State *L)
 {
-    const char *script = fri_script_of(L)->options->script;
-
     return leave(L, "stderr",
-                 lua_pushfstring(L, "%s: %s\n", script ? script : "script",
+                 lua_pushfstring(L, "%s: %s\n", luaL_checkstring(L, 2),
                                  luaL_checkstring(L, 1)),
                  2);
 }
@@ -212,7 +226,7 @@ static int core_show_help(lua_State *L)
     return leave(L, "stdout", luaL_checkstring(L, 1), 0);
 }
 
-/* What lua/args.lua needs beside the helpers of files.c. */
+/* What args.lua needs beside the helpers of files.c. */
 static int core_args_core(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
@@ -286,13 +300,21 @@ static const luaL_Reg flow_functions[] = {
 
 /* ---- loading ---------------------------------------------------------- */
 
-void fri_chunk_call(lua_State *L, const char *bytes, size_t length,
+/* Pushes the chunk as a function. */
+static void push_chunk(lua_State *L, const struct fri_embedded *chunk,
+                       const char *name)
+{
+    name = lua_pushfstring(L, "=flowrun/%s.lua", name);
+    if (luaL_loadbuffer(L, chunk->text, fri_embedded_length(chunk), name)
+        != LUA_OK)
+        lua_error(L);
+    lua_remove(L, -2);
+}
+
+void fri_chunk_call(lua_State *L, const struct fri_embedded *chunk,
                     const char *name, int results)
 {
-    lua_pushfstring(L, "=flowrun/%s.lua", name);
-    if (luaL_loadbuffer(L, bytes, length, lua_tostring(L, -1)) != LUA_OK)
-        lua_error(L);
-    lua_replace(L, -2);
+    push_chunk(L, chunk, name);
     lua_insert(L, -2);
     lua_call(L, 1, results);
 }
@@ -333,8 +355,8 @@ static void build(lua_State *L, struct fri_script *s)
             "attempt", "cancelled", "queue", "dict", "lock", "share", "array",
             NULL };
 
-    lua_newtable(L); /* core, 1 */
-    lua_newtable(L); /* flow, 2 */
+    lua_createtable(L, 0, CORE_NAMES); /* 1 */
+    lua_createtable(L, 0, FLOW_NAMES); /* 2 */
     keep_sort(L, s);
     fri_handles_open(L, s);
     add(L, s, 1, fri_pool_functions);
@@ -349,10 +371,7 @@ static void build(lua_State *L, struct fri_script *s)
     share(L, names);
     lua_pushliteral(L, FRUN_VERSION);
     lua_setfield(L, 2, "version");
-    if (luaL_loadbuffer(L, fri_lua_flow, fri_lua_flow_len,
-                        "=flowrun/flow.lua")
-        != LUA_OK)
-        lua_error(L);
+    push_chunk(L, &fri_lua_flow, "flow");
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
     lua_call(L, 2, 1);
@@ -373,7 +392,7 @@ static int load_module(lua_State *L)
     return 1;
 }
 
-/* flowrun.command: what deals with commands in lua/command.lua. */
+/* flowrun.command: what deals with commands in command.lua. */
 static int load_command(lua_State *L)
 {
     struct fri_script *s = fri_script_of(L);
@@ -383,7 +402,7 @@ static int load_command(lua_State *L)
     lua_newtable(L);
     add(L, s, 1, fri_await_functions);
     add(L, s, 1, fri_command_functions);
-    fri_chunk_call(L, fri_lua_command, fri_lua_command_len, "command", 1);
+    fri_chunk_call(L, &fri_lua_command, "command", 1);
     return 1;
 }
 
@@ -429,13 +448,14 @@ struct fri_script *fri_script_new(lua_State *L)
 }
 
 struct fri_script *fri_script_open(lua_State *L,
-                                   const struct fri_run_options *options)
+                                   const struct fri_run_options *options,
+                                   const struct fri_memory *m)
 {
     struct fri_script *s = fri_script_new(L);
 
     if (options)
         s->options = options;
-    fri_travel_open(L, NULL, s->shared, false);
+    fri_travel_open(L, m, s->shared, false);
     fri_random_open(L, s);
     if (options)
         fri_random_seed(s, fri_mix(s->options->seed + 1));

@@ -7,7 +7,7 @@
  *  2. The engine is opened at the first use that needs one, by the main
  *     program's state; workers' states are given theirs.
  *  3. A C function that waits does so in its last statement (it may yield);
- *     what comes after the wait is Lua (lua/flow.lua).
+ *     what comes after the wait is Lua (flow.lua).
  *  4. No Lua error may be raised while the engine's lock is held, or while
  *     something is owned by C only.
  */
@@ -17,9 +17,11 @@
 #include "core/seats.h"
 #include "pools/pool.h"
 #include "report/seeing.h"
+#include "script/embedded.h"
 #include "script/travel.h"
 
 struct fri_async;
+struct fri_callback;
 struct fri_canon;
 struct fri_ordinals;
 
@@ -72,6 +74,7 @@ struct fri_script {
     struct fri_flow *flow; /* NULL: the main program's top level */
     struct fri_lines *lines; /* of a worker: where the task prints */
     const void *metas[FRI_HANDLE_KINDS]; /* of handles */
+    int meta_refs[FRI_HANDLE_KINDS];     /* their places in the registry */
     const void *set_meta, *error_meta;
     struct fri_spawner *spawner; /* until the engine has it */
     int no_spawner;
@@ -91,6 +94,7 @@ struct fri_script {
     size_t file_count;
     struct fri_canon *canon; /* once a key was made */
     struct fri_observer observer; /* of the main program: see unseen */
+    fri_time observed; /* since when */
     struct frun_future **unseen;  /* failed: a reference each (lock) */
     size_t unseen_count, unseen_capacity;
     struct fri_runtime *helper; /* where short work of the main one runs */
@@ -98,6 +102,7 @@ struct fri_script {
     frun_pool *inline_pool; /* of a helper: whose work it does */
     size_t outside; /* bytes that its futures keep: see fri_outside */
     unsigned callback_errors;
+    struct fri_callback *callbacks; /* that have not run: callback.c */
     bool halt_said;
     char *halt; /* by flow.options: ours */
     char *journal; /* the same */
@@ -109,6 +114,8 @@ struct fri_script {
     void *leave_user;
     char dry[3]; /* places in the registry: dry.c */
     bool delivering; /* a callback runs: it does not run others */
+    struct fri_timer deadline; /* of the run: deadline.c */
+    const struct fri_run_options *given; /* before flow.options; or NULL */
     fri_time started;
     bool closed;
     bool foreign; /* the engine is the host's */
@@ -120,12 +127,46 @@ static inline struct fri_script *fri_script_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* The same where there is no upvalue; NULL: the state has no module. */
+extern const struct fri_runner fri_lua_runner;
+static inline struct fri_script *fri_script_in(lua_State *L)
+{
+    struct fri_script *s;
+
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &fri_lua_runner);
+    s = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return s;
+}
+
+/* Where what the script owns in C comes from: the engine's memory, also before
+ * it has one, for only one that the host has opened has any of its own. */
+static inline const struct fri_memory *
+fri_script_memory(const struct fri_script *s)
+{
+    frun_engine *e = !s ? NULL : s->engine ? s->engine : s->options->engine;
+
+    return e ? &e->memory : NULL;
+}
+
+/* ---- state.c ---------------------------------------------------------- */
+
+/* A state in that memory; NULL: there is none left. */
+lua_State *fri_state_new(const struct fri_memory *m);
+void fri_state_close(lua_State *L);
+
+/* Calls the function with `user` as a light userdata, its one argument, where
+ * nothing catches errors yet; false: it has raised, and the error is on top. */
+bool fri_protected(lua_State *L, lua_CFunction function, void *user);
+
 /* ---- script.c: the module --------------------------------------------- */
 
 /* Preloads "flowrun" into the main program's state; cheap.  Before any code
- * of the script.  `options` must outlive the state; NULL: defaults. */
+ * of the script.  `options` and `m` must outlive the state; NULL:
+ * defaults, malloc. */
 struct fri_script *fri_script_open(lua_State *L,
-                                   const struct fri_run_options *options);
+                                   const struct fri_run_options *options,
+                                   const struct fri_memory *m);
 
 /* Drains all pools (or cancels what is pending; what runs may end until
  * `patience`), runs what is due; how many things went wrong that nobody has
@@ -133,7 +174,14 @@ struct fri_script *fri_script_open(lua_State *L,
 int fri_script_finish(lua_State *L, bool cancel, fri_time patience);
 void fri_script_close(lua_State *L);
 
+/* os.execute of this state, during which the run can be interrupted; before
+ * names are given (execute.c). */
+void fri_execute_open(lua_State *L);
+
 /* ---- words.c: the last words, in this order --------------------------- */
+
+/* False: a run that had no engine can have no reports (script.c). */
+bool fri_script_record(struct fri_script *s);
 
 /* Progress ends, nothing is counted any more; totals, if that is worth a line.
  * cause: why the run ended before its time, or NULL. */
@@ -183,9 +231,9 @@ void fri_outside(lua_State *L, struct fri_script *s, size_t bytes);
 /* A line on stderr: "flowrun: ...". */
 void fri_complain(struct fri_script *s, const char *format, ...);
 
-/* Pushes what an embedded Lua chunk (its bytes) returns for one argument, the
- * value on the top of the stack. */
-void fri_chunk_call(lua_State *L, const char *bytes, size_t length,
+/* Pushes what a Lua chunk of embedded.h returns for one argument, the value on
+ * the top of the stack. */
+void fri_chunk_call(lua_State *L, const struct fri_embedded *chunk,
                     const char *name, int results);
 
 /* The engine, opened if need be; raises when it cannot. */
@@ -208,6 +256,9 @@ FRI_RAISES int fri_raise_memory(lua_State *L); /* FRUN_ENOMEM */
 /* options.c */
 int fri_flow_options(lua_State *L);
 void fri_options_free(struct fri_script *s);
+
+/* deadline.c: sets what flow.options has asked for. */
+void fri_run_deadline(struct fri_script *s);
 
 /* ---- handle.c: userdata ----------------------------------------------- */
 
@@ -259,6 +310,10 @@ int fri_trace_note(lua_State *L);
  * false: nothing was, and nothing is pushed. */
 bool fri_trace_push(lua_State *L, int value);
 
+/* Pushes what stands in a table without __tostring that was raised; false: it
+ * is none, or it cannot be shown, and nothing is pushed. */
+bool fri_error_push_shown(lua_State *L, int index);
+
 /* Makes an error of the value on the top of `co`, which failed. */
 struct fri_error *fri_error_take(lua_State *L, lua_State *co);
 
@@ -273,8 +328,14 @@ extern const luaL_Reg fri_await_functions[], fri_async_functions[];
 extern const luaL_Reg fri_limit_functions[], fri_callback_functions[];
 extern const luaL_Reg fri_command_functions[];
 
-/* Pushes a pool's userdata: a view with no policy; takes the caller's hold. */
+/* Pushes a pool's userdata: a view with no policy, which holds the pool. */
 void fri_pool_push(lua_State *L, struct fri_script *s, frun_pool *pool);
+
+/* The same for a pool that is opened in between, since nothing may raise then:
+ * an empty one, and what goes into it.  The second takes the caller's hold. */
+struct fri_box *fri_pool_box(lua_State *L, struct fri_script *s);
+void fri_pool_fill(lua_State *L, struct fri_script *s, struct fri_box *box,
+                   frun_pool *pool);
 
 /* Reads the policy table at index over the policy of `from`; pushes the new
  * userdata. */
@@ -284,6 +345,9 @@ int fri_pool_with(lua_State *L);
 bool fri_async_pack(lua_State *L, struct fri_script *s, struct frun_future *f);
 
 void fri_in_flow(struct fri_script *s);
+
+/* The script ends: callbacks that have not run are forgotten. */
+void fri_callbacks_drop(struct fri_script *s);
 
 /* ask.c: on whose behalf it runs now. */
 struct fri_holder *fri_script_holder(struct fri_script *s);
@@ -330,8 +394,6 @@ void fri_random_load(struct fri_script *s,
                      const uint8_t state[FRI_RANDOM_STATE]);
 
 /* ---- worker.c --------------------------------------------------------- */
-
-extern const struct fri_runner fri_lua_runner;
 
 /* A state for tasks.  worker NULL: the helper of the main program `main`.
  * NULL: *error. */

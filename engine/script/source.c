@@ -28,7 +28,16 @@ static void library_name(lua_State *L, int i, char *name, size_t size)
             name[k] = '.';
 }
 
-/* "crash.lua:12", "string.format" */
+/* One of ours goes by its name, too. */
+static bool is_of_library(lua_State *L, int i, const lua_Debug *d)
+{
+    if (*d->what == 'C' || d->linedefined < 0)
+        return true;
+    return strncmp(d->source, FRI_OWN_CHUNK, strlen(FRI_OWN_CHUNK)) == 0
+           && fri_names_find(fri_travel_of(L), lua_topointer(L, i));
+}
+
+/* "crash.lua:12", "string.format", "flowrun.sleep" */
 void fri_function_name(lua_State *L, int i, char *name, size_t size)
 {
     const char *file, *slash;
@@ -36,7 +45,7 @@ void fri_function_name(lua_State *L, int i, char *name, size_t size)
 
     lua_pushvalue(L, i);
     lua_getinfo(L, ">S", &d);
-    if (*d.what == 'C' || d.linedefined < 0) {
+    if (is_of_library(L, i, &d)) {
         library_name(L, i, name, size);
         return;
     }

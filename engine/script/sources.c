@@ -1,11 +1,12 @@
 /*
- * sources.c - what functions and modules were written as, for keys that mean
- * the same in another run.
+ * sources.c - what functions were written as, for keys that mean the same in
+ * another run.
  *
  * Lua knows a function's file and lines.  Where several functions stand on
  * these lines each is compiled again, and the one that gives the same bytecode
  * is it; so it is where the text may not be what was loaded: a file that was
- * changed since the run began, or the name of a chunk that may be its text.
+ * changed since the run began, or since it was read here (then all texts that
+ * it had are tried), or the name of a chunk that may be its text.
  * Where it cannot be told the reason is kept, and said by whoever wanted a
  * key.
  */
@@ -14,7 +15,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { LONGEST_FILE = 64 << 20 };
+enum {
+    LONGEST_FILE = 64 << 20,
+    CLOCK_STEP = 20000000 /* ns by which the times of files may be behind */
+};
 
 void fri_travel_sources(struct fri_travel_shared *shared)
 {
@@ -35,24 +39,33 @@ static char *read_text(const struct fri_memory *m, FILE *f, size_t size,
     return text;
 }
 
+/* Zeros: what it is now is of no use. */
+static struct fri_chunk_file file_of(const struct stat *st)
+{
+    struct fri_chunk_file f = { .size = (uint64_t)st->st_size };
+
+    if (!S_ISREG(st->st_mode) || st->st_size > LONGEST_FILE)
+        return (struct fri_chunk_file){ .size = 0 };
+    f.inode = st->st_ino;
+    f.changed = (int64_t)st->st_ctim.tv_sec * 1000000000
+                + st->st_ctim.tv_nsec;
+    return f;
+}
+
 /* A file's text; NULL: it cannot be read. */
 static char *read_file(struct fri_travel *t, const char *path, size_t *length,
-                       bool *recent)
+                       struct fri_chunk_file *file)
 {
     FILE *f = fopen(path, "rbe");
     struct stat st;
     char *text = NULL;
-    int64_t changed;
 
     if (!f)
         return NULL;
-    if (fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode)
-        && st.st_size <= LONGEST_FILE) {
-        changed = (int64_t)st.st_ctim.tv_sec * 1000000000
-                  + st.st_ctim.tv_nsec;
-        *recent = changed >= t->shared->began;
-        text = read_text(t->memory, f, (size_t)st.st_size, length);
-    }
+    if (fstat(fileno(f), &st) == 0)
+        *file = file_of(&st);
+    if (file->inode)
+        text = read_text(t->memory, f, file->size, length);
     fclose(f);
     return text;
 }
@@ -60,38 +73,73 @@ static char *read_file(struct fri_travel *t, const char *path, size_t *length,
 /* The text of what Lua calls "@file", or by the text itself; NULL: there is
  * none. */
 static char *text_of(struct fri_travel *t, const char *name, size_t *length,
-                     bool *recent)
+                     struct fri_chunk_file *file, bool *doubtful)
 {
+    char *text;
+
     if (t->given_name && strcmp(t->given_name, name) == 0) {
-        *recent = false;
         *length = t->given.length;
         return fri_strndup(t->memory, t->given.at, *length);
     }
-    if (*name == '@')
-        return read_file(t, name + 1, length, recent);
+    *doubtful = true;
     *length = strlen(name);
-    return *name == '=' ? NULL : fri_strndup(t->memory, name, *length);
+    if (*name != '@')
+        return *name == '=' ? NULL : fri_strndup(t->memory, name, *length);
+    text = read_file(t, name + 1, length, file);
+    *doubtful = file->changed >= t->shared->began - CLOCK_STEP;
+    return text;
 }
 
-static struct fri_chunk *chunk_of(struct fri_travel *t, const char *name)
+static struct fri_chunk *read_chunk(struct fri_travel *t, const char *name)
 {
-    struct fri_chunk *c = t->chunks;
-    bool recent = true;
+    struct fri_chunk_file file = { .inode = 0 };
+    bool doubtful = false;
     size_t length = 0;
-    char *text;
+    char *text = text_of(t, name, &length, &file, &doubtful);
+    struct fri_chunk *c
+        = text ? fri_chunk_new(t->memory, name, text, length) : NULL;
 
-    while (c && strcmp(c->name, name) != 0)
-        c = c->next;
-    if (c)
-        return c;
-    text = text_of(t, name, &length, &recent);
-    c = text ? fri_chunk_new(t->memory, name, text, length) : NULL;
     if (!c)
         return NULL;
-    c->recent = recent;
+    c->file = file;
+    c->doubtful = doubtful;
     c->next = t->chunks;
-    t->chunks = c;
+    return t->chunks = c;
+}
+
+/* The first so called of the list. */
+static struct fri_chunk *named(struct fri_chunk *c, const char *name)
+{
+    while (c && strcmp(c->name, name) != 0)
+        c = c->next;
     return c;
+}
+
+struct fri_chunk *fri_chunk_of(struct fri_travel *t, const char *name)
+{
+    struct fri_chunk *c = named(t->chunks, name);
+
+    return c ? c : read_chunk(t, name);
+}
+
+/* Was its file changed since it was read?  Then it is read again, and what a
+ * function was loaded from must be found out. */
+static void look_again(struct fri_travel *t, struct fri_chunk *c)
+{
+    struct fri_chunk_file now = { .inode = 0 };
+    struct stat st;
+
+    if (!c->file.inode)
+        return;
+    if (stat(c->name + 1, &st) == 0)
+        now = file_of(&st);
+    if (now.changed == c->file.changed && now.inode == c->file.inode
+        && now.size == c->file.size)
+        return;
+    c->doubtful = true;
+    c = now.inode ? read_chunk(t, c->name) : NULL;
+    if (c)
+        c->doubtful = true;
 }
 
 void fri_travel_text(lua_State *L, const char *name, const char *text,
@@ -180,15 +228,31 @@ static void add_upvalues(lua_State *L, int i, luaL_Buffer *b)
     luaL_addstring(b, first ? "" : " ");
 }
 
+/* The constants that it reaches, declared as where it stands. */
+static void add_constants(struct fri_chunk *c, struct fri_span span,
+                          luaL_Buffer *b)
+{
+    fri_chunk_reach(c, span);
+    for (size_t i = 0; i < c->constant_count; i++) {
+        const struct fri_chunk_constant *k = &c->constants[i];
+
+        if (!k->reached || !k->plain)
+            continue;
+        luaL_addlstring(b, c->text + k->all.from, k->all.to - k->all.from);
+        luaL_addchar(b, ' ');
+    }
+}
+
 /* Pushes the text of a chunk that returns the function f, as it would be where
  * it stands. */
-static void push_candidate(lua_State *L, int i, const struct fri_chunk *c,
+static void push_candidate(lua_State *L, int i, struct fri_chunk *c,
                            const struct fri_chunk_function *f)
 {
     struct fri_span next = fri_chunk_token(c, f->list + 1, f->span.to);
     luaL_Buffer b;
 
     luaL_buffinit(L, &b);
+    add_constants(c, f->span, &b);
     for (int line = 1; line < f->list_line; line++)
         luaL_addchar(&b, '\n');
     add_upvalues(L, i, &b);
@@ -201,7 +265,7 @@ static void push_candidate(lua_State *L, int i, const struct fri_chunk *c,
 
 /* Is f, compiled, the function at i? */
 static bool is_it(lua_State *L, struct fri_travel *t, int i,
-                  const struct fri_chunk *c,
+                  struct fri_chunk *c,
                   const struct fri_chunk_function *f)
 {
     int top = lua_gettop(L);
@@ -243,7 +307,7 @@ static bool on_lines(const struct fri_chunk_function *f, const lua_Debug *d)
 /* The function's place in its chunk; NULL: *why. */
 static const struct fri_chunk_function *
 find_function(lua_State *L, struct fri_travel *t, int i,
-              const struct fri_chunk *c, const lua_Debug *d, const char **why)
+              struct fri_chunk *c, const lua_Debug *d, const char **why)
 {
     const struct fri_chunk_function *found = NULL;
     size_t n = 0;
@@ -254,7 +318,7 @@ find_function(lua_State *L, struct fri_travel *t, int i,
         found = &c->functions[k];
         n++;
     }
-    if (n == 1 && !c->recent)
+    if (n == 1 && !c->doubtful)
         return found;
     found = NULL;
     for (size_t k = 0; k < c->count && !found; k++)
@@ -280,28 +344,20 @@ static void name_function(const struct fri_chunk *c,
                  c->text + f->name.from);
 }
 
-/* Where the text of the function is, and its name; false: *why. */
-static bool find_span(lua_State *L, struct fri_travel *t, int i,
-                      struct fri_chunk **chunk, struct fri_span *span,
-                      char name[64], const char **why)
+/* Where the text of the function is in the chunk, and its name; false: *why. */
+static bool find_in(lua_State *L, struct fri_travel *t, int i,
+                    const lua_Debug *d, struct fri_chunk *c,
+                    struct fri_span *span, char name[64], const char **why)
 {
     const struct fri_chunk_function *f;
-    struct fri_chunk *c;
-    lua_Debug d;
 
-    lua_pushvalue(L, i);
-    lua_getinfo(L, ">S", &d);
-    c = *chunk = chunk_of(t, d.source);
-    snprintf(name, 64, "main");
-    *why = NO_SOURCE;
-    if (!c)
-        return false;
-    if (d.linedefined == 0) {
+    if (d->linedefined == 0) {
+        snprintf(name, 64, "main");
         *span = (struct fri_span){ 0, c->length };
         *why = *c->name == '@' ? CHANGED : NO_SOURCE;
-        return !c->recent || is_chunk(L, t, i, c);
+        return !c->doubtful || is_chunk(L, t, i, c);
     }
-    f = find_function(L, t, i, c, &d, why);
+    f = find_function(L, t, i, c, d, why);
     if (!f)
         return false;
     *span = f->span;
@@ -309,139 +365,67 @@ static bool find_span(lua_State *L, struct fri_travel *t, int i,
     return true;
 }
 
-/* ---- modules ---------------------------------------------------------- */
-
-struct modules {
-    struct fri_digester all;
-    char *seen; /* names, each behind and before a zero */
-    size_t length;
-};
-
-static bool is_new(lua_State *L, struct modules *all, const char *name)
+/* The same, and its chunk, which may have been read several times. */
+static bool find_span(lua_State *L, struct fri_travel *t, int i,
+                      struct fri_chunk **chunk, struct fri_span *span,
+                      char name[64], const char **why)
 {
-    size_t n = strlen(name) + 1;
-    char *seen;
-
-    for (size_t at = 0; at < all->length; at += strlen(all->seen + at) + 1)
-        if (strcmp(all->seen + at, name) == 0)
-            return false;
-    seen = lua_newuserdatauv(L, all->length + n, 0); /* stays on the stack */
-    if (all->length > 0)
-        memcpy(seen, all->seen, all->length);
-    memcpy(seen + all->length, name, n);
-    all->seen = seen;
-    all->length += n;
-    return true;
-}
-
-static int add_module(lua_State *L, struct fri_travel *t,
-                      struct modules *all, const char *name);
-
-/* The modules that a part of a chunk requires; false: t->why. */
-static bool add_required(lua_State *L, struct fri_travel *t,
-                         struct modules *all, const struct fri_chunk *c,
-                         struct fri_span span)
-{
-    for (size_t i = 0; i < c->required_count; i++) {
-        struct fri_span r = c->required[i];
-
-        if (r.from < span.from || r.to > span.to)
-            continue;
-        lua_pushlstring(L, c->text + r.from, r.to - r.from);
-        if (add_module(L, t, all, lua_tostring(L, -1)) < 0)
-            return false;
-    }
-    return true;
-}
-
-/* Of a file that was changed since, nobody knows what was loaded. */
-static int refuse_module(struct fri_travel *t, const char *name)
-{
-    snprintf(t->why, sizeof t->why,
-             "the file of module %.100s was changed since the run began", name);
-    return -1;
-}
-
-static int add_module(lua_State *L, struct fri_travel *t, struct modules *all,
-                      const char *name)
-{
-    struct fri_digest digest;
     struct fri_chunk *c;
+    lua_Debug d;
+    bool found = false;
 
-    luaL_checkstack(L, 10, NULL);
-    if (fri_is_library(name) || strcmp(name, "flowrun") == 0
-        || !is_new(L, all, name) || !fri_module_file(L, t, name))
-        return 0;
-    lua_pushliteral(L, "@");
-    lua_insert(L, -2);
-    lua_concat(L, 2);
-    c = chunk_of(t, lua_tostring(L, -1));
-    if (!c)
-        return 0;
-    if (c->recent)
-        return refuse_module(t, name);
-    digest = fri_chunk_digest(c, (struct fri_span){ 0, c->length });
-    fri_digest_text(&all->all, name, strlen(name));
-    fri_digest_add(&all->all, digest.bytes, FRI_DIGEST);
-    return add_required(L, t, all, c, (struct fri_span){ 0, c->length })
-               ? 1
-               : -1;
-}
-
-struct module_job {
-    const char *name;
-    size_t length;
-    struct fri_digest *digest;
-    int found;
-};
-
-static int find_module(lua_State *L, void *data)
-{
-    struct module_job *job = data;
-    struct modules all = { .seen = NULL };
-
-    fri_digest_begin(&all.all);
-    lua_pushlstring(L, job->name, job->length);
-    job->found = add_module(L, fri_travel_of(L), &all, lua_tostring(L, -1));
-    *job->digest = fri_digest_end(&all.all);
-    return 0;
-}
-
-int fri_module_source(lua_State *L, const char *name, size_t n,
-                      struct fri_digest *digest, const char **why)
-{
-    struct fri_travel *t = fri_travel_of(L);
-    struct module_job job = { name, n, digest, 0 };
-    int top = lua_gettop(L);
-
-    if (!fri_guard(L, t, find_module, &job, 1, 0)) {
-        snprintf(t->why, sizeof t->why, "module %.*s: %.150s",
-                 (int)(n < 80 ? n : 80), name, lua_tostring(L, -1));
-        job.found = -1;
+    lua_pushvalue(L, i);
+    lua_getinfo(L, ">S", &d);
+    *why = NO_SOURCE;
+    c = fri_chunk_of(t, d.source);
+    if (c)
+        look_again(t, c);
+    for (c = named(t->chunks, d.source); c && !found;
+         c = named(c->next, d.source)) {
+        *chunk = c;
+        found = find_in(L, t, i, &d, c, span, name, why);
     }
-    lua_settop(L, top);
-    *why = t->why;
-    return job.found;
+    return found;
 }
 
 /* ---- what is kept of a function --------------------------------------- */
 
-/* The function's own text, and the modules that it requires by name. */
-static bool make_digest(lua_State *L, struct fri_travel *t,
-                        struct fri_source *source, const struct fri_chunk *c,
+/* Adds the constants of Lua 5.4 that the compiler put into the code. */
+static bool add_reached(struct fri_digester *d, struct fri_chunk *c,
                         struct fri_span span)
 {
-    struct modules all = { .seen = NULL };
+    bool any = fri_chunk_reach(c, span);
+
+    for (size_t i = 0; any && i < c->constant_count; i++) {
+        const struct fri_chunk_constant *k = &c->constants[i];
+        struct fri_digest digest;
+
+        if (!k->reached)
+            continue;
+        digest = fri_chunk_digest(c, k->all);
+        fri_digest_add(d, digest.bytes, FRI_DIGEST);
+    }
+    return any;
+}
+
+/* The function's own text, constants in it, and the modules that it requires
+ * by name. */
+static bool make_digest(lua_State *L, struct fri_travel *t,
+                        struct fri_source *source, struct fri_chunk *c,
+                        struct fri_span span)
+{
+    struct fri_required all = { .seen = NULL };
     int top = lua_gettop(L);
-    bool ok;
+    bool ok, constants;
 
     fri_digest_begin(&all.all);
     source->digest = fri_chunk_digest(c, span);
     fri_digest_add(&all.all, source->digest.bytes, FRI_DIGEST);
     memcpy(&source->own, source->digest.bytes, sizeof source->own);
-    ok = add_required(L, t, &all, c, span);
+    constants = add_reached(&all.all, c, span);
+    ok = fri_required_add(L, t, &all, c, span);
     lua_settop(L, top);
-    if (ok && all.length > 0)
+    if (ok && (constants || all.length > 0))
         source->digest = fri_digest_end(&all.all);
     return ok;
 }
@@ -462,7 +446,7 @@ bool fri_source_find(lua_State *L, struct fri_travel *t, int i,
                      struct fri_code *code)
 {
     struct fri_source *s = &code->source;
-    struct fri_span span;
+    struct fri_span span = { 0, 0 };
     struct fri_chunk *c = NULL;
     const char *why = NULL;
     char name[64];

@@ -297,6 +297,9 @@ bool fri_guard(lua_State *L, struct fri_travel *t, fri_guarded *run, void *job,
     return lua_pcall(L, n + 1, LUA_MULTRET, 0) == LUA_OK;
 }
 
+/* The standard library has about 150. */
+enum { LIBRARY_NAMES = 256 };
+
 static void open_references(lua_State *L, struct fri_travel *t)
 {
     lua_pushcfunction(L, guarded_call);
@@ -312,7 +315,8 @@ static void open_references(lua_State *L, struct fri_travel *t)
     lua_setfield(L, -2, "__index");
     t->env_meta = luaL_ref(L, LUA_REGISTRYINDEX);
     t->originals = new_table(L, NULL);
-    t->named = new_table(L, NULL);
+    lua_createtable(L, 0, LIBRARY_NAMES);
+    t->named = luaL_ref(L, LUA_REGISTRYINDEX);
     t->scanned = new_table(L, NULL);
     t->values.env_ref = new_table(L, NULL);
     t->function.env_ref = new_table(L, NULL);

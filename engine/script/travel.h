@@ -120,6 +120,11 @@ void fri_travel_text(lua_State *L, const char *name, const char *text,
 int fri_module_source(lua_State *L, const char *name, size_t n,
                       struct fri_digest *digest, const char **why);
 
+/* Calls back for each module that is loaded, or required by name in a text that
+ * functions came from, since the last time. */
+void fri_modules_each(lua_State *L,
+                      void (*each)(lua_State *L, const char *name, size_t n));
+
 /* Has the Lua function at index a second parameter, or `...`? */
 bool fri_function_takes_key(lua_State *L, int index);
 

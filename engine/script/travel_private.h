@@ -13,7 +13,8 @@
  * cache.c        when a function need not be encoded, or loaded, again
  * notes.c        what decides about that
  * source.c       a function's name and source text
- * sources.c      digests of the text, for keys; chunk.c: text into tokens
+ * sources.c      digests of the text, for keys; required.c: of modules
+ * chunk.c        text into tokens; constants.c: <const>
  *
  * Rules: nothing on the C heap belongs to a C stack frame across a call into
  * Lua that may raise: it belongs to struct fri_travel, which is a userdata.
@@ -338,6 +339,7 @@ struct fri_travel {
     const char *given_name; /* fri_travel_text */
     struct fri_text given;
     struct fri_chunk *chunks; /* those that functions were found in */
+    int loaded_told; /* so many modules were (required.c) */
     char why[256];            /* of fri_module_source */
 };
 
@@ -441,6 +443,21 @@ void fri_function_name(lua_State *L, int i, char *name, size_t size);
 bool fri_source_find(lua_State *L, struct fri_travel *t, int i,
                      struct fri_code *code);
 void fri_sources_free(struct fri_travel *t);
+
+/* The chunk that Lua calls so; NULL: its text cannot be had. */
+struct fri_chunk *fri_chunk_of(struct fri_travel *t, const char *name);
+
+/* required.c: modules and their digest. */
+struct fri_required {
+    struct fri_digester all;
+    char *seen; /* names, each behind and before a zero; on Lua's stack */
+    size_t length;
+};
+
+/* Adds the modules that a part of a chunk requires; false: t->why. */
+bool fri_required_add(lua_State *L, struct fri_travel *t,
+                      struct fri_required *all, const struct fri_chunk *c,
+                      struct fri_span span);
 
 /* mark.c: writes that down, behind the code of the function at i, which has n
  * upvalues. */

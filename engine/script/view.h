@@ -82,6 +82,13 @@ void fri_journal_wanted(struct fri_script *s, const struct fri_view *view);
 void fri_make_resume(lua_State *L, struct fri_script *s,
                      struct fri_pool_box *box, int index);
 
+/* The same for the function of a script file, whose policy has a journal.
+ * EJOURNAL: *why; may raise when memory runs out. */
+frun_status fri_make_file_resume(lua_State *L, struct fri_script *s,
+                                 struct fri_spec *spec,
+                                 const frun_policy *policy, int index,
+                                 const char **why);
+
 /* The same of commands without a function. */
 void fri_make_command_resume(lua_State *L, struct fri_script *s,
                              struct fri_pool_box *box);

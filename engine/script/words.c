@@ -50,7 +50,7 @@ void fri_complain(struct fri_script *s, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fri_buffer_init(&b, NULL);
+    fri_buffer_init(&b, fri_script_memory(s));
     fri_buffer_text(&b, "flowrun: ");
     add_escaped(&b, text);
     say(s, &b);
@@ -88,7 +88,7 @@ static void name_failure(struct fri_script *s, const struct frun_future *f,
     int top = lua_gettop(s->L);
     struct fri_buffer b;
 
-    fri_buffer_init(&b, NULL);
+    fri_buffer_init(&b, fri_script_memory(s));
     fri_buffer_text(&b, "flowrun: failed: ");
     if (!e) {
         fri_buffer_text(&b, "out of memory");
@@ -173,10 +173,10 @@ void fri_script_words(lua_State *L, bool badly, const char *cause)
     struct fri_script *s = script(L);
     struct fri_buffer b;
 
-    if (!s || !s->seeing)
+    if (!s || !fri_script_record(s) || !s->seeing)
         return;
     fri_seeing_end(s->seeing, cause);
-    fri_buffer_init(&b, NULL);
+    fri_buffer_init(&b, fri_script_memory(s));
     fri_seeing_words(s->seeing, badly || fri_unseen_count(s) > 0, &b);
     if (!b.failed && b.length > 0) {
         b.length--; /* the newline, which is said again */
@@ -189,7 +189,7 @@ static void say_again(struct fri_script *s)
 {
     struct fri_buffer b;
 
-    fri_buffer_init(&b, NULL);
+    fri_buffer_init(&b, fri_script_memory(s));
     fri_buffer_text(&b, "flowrun: again: ");
     fri_seeing_again(s->seeing, &b);
     if (b.length > strlen("flowrun: again: "))
@@ -239,9 +239,11 @@ bool fri_script_files(lua_State *L)
     struct fri_buffer why;
     bool fine;
 
-    if (!s || !s->seeing)
-        return true;
-    fri_buffer_init(&why, NULL);
+    if (!s || s->options->dry_run)
+        return true; /* the files of a real run stay */
+    if (!s->seeing)
+        return fri_script_record(s);
+    fri_buffer_init(&why, fri_script_memory(s));
     fine = fri_seeing_write(s->seeing, &why);
     if (why.failed)
         fri_complain(s, "cannot write the reports: out of memory");

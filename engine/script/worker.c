@@ -16,8 +16,8 @@
 
 #include "data/codec.h"
 
-/* Of a map below which the main program runs it itself: a hand-over to a
- * worker and back costs as much. */
+/* Of a map on threads below which the main program runs it itself: a hand-over
+ * to a worker and back costs as much.  What forks run may crash. */
 enum { INLINE_NS = 20000 };
 
 /* ---- jobs ------------------------------------------------------------- */
@@ -59,9 +59,8 @@ static bool has_coroutine(struct fri_runtime *rt, struct fri_job *job)
 
     if (job->co_ref != LUA_NOREF)
         return true;
-    lua_pushcfunction(rt->L, make_coroutine);
-    lua_pushlightuserdata(rt->L, job);
-    ok = lua_pcall(rt->L, 1, 0, 0) == LUA_OK && job->co_ref != LUA_NOREF;
+    ok = fri_protected(rt->L, make_coroutine, job)
+         && job->co_ref != LUA_NOREF;
     lua_settop(rt->L, 0);
     return ok;
 }
@@ -102,6 +101,7 @@ static void switch_in(struct fri_runtime *rt, struct fri_job *job)
 
 static void switch_out(struct fri_runtime *rt)
 {
+    fri_mend(rt);
     rt->job = NULL;
     rt->script->flow = NULL;
     rt->script->lines = NULL;
@@ -145,21 +145,20 @@ static struct fri_error *crashed(struct fri_runtime *rt, struct fri_job *job)
     return e;
 }
 
-/* The key of the item that failed. */
-static void key_error(struct fri_runtime *rt, struct fri_job *job,
-                      struct fri_error *e, uint64_t item)
+struct keying {
+    const struct fri_range *range;
+    struct fri_error *error;
+    uint64_t item;
+};
+
+static int take_key(lua_State *L)
 {
-    struct fri_range *r = job->slice.task->data.range;
-    lua_State *L = rt->L;
+    struct keying *k = lua_touserdata(L, 1);
+    const struct fri_range *r = k->range;
+    struct fri_error *e = k->error;
     struct fri_pack *pack;
 
-    if (!e)
-        return;
-    e->number_key = true;
-    e->key_number = (int64_t)item + 1;
-    if (!r->keys)
-        return;
-    fri_push_items(L, r->keys, r->key_offsets, item - r->origin, 1);
+    fri_push_items(L, r->keys, r->key_offsets, k->item - r->origin, 1);
     lua_rawgeti(L, -1, 1);
     if (lua_type(L, -1) == LUA_TNUMBER
         && lua_tonumber(L, -1) == (double)(int64_t)lua_tonumber(L, -1)) {
@@ -169,7 +168,22 @@ static void key_error(struct fri_runtime *rt, struct fri_job *job,
         e->key = fri_message_new(r->memory, pack->bytes->data,
                                  pack->bytes->length, NULL, 0);
     }
-    lua_settop(L, 0);
+    return 0;
+}
+
+/* The key of the item that failed; without memory for it, its number. */
+static void key_error(struct fri_runtime *rt, struct fri_job *job,
+                      struct fri_error *e, uint64_t item)
+{
+    struct keying k = { job->slice.task->data.range, e, item };
+
+    if (!e)
+        return;
+    e->number_key = true;
+    e->key_number = (int64_t)item + 1;
+    if (k.range->keys)
+        fri_protected(rt->L, take_key, &k);
+    lua_settop(rt->L, 0);
 }
 
 /* Its range has ended without it, so it has not failed. */
@@ -216,12 +230,13 @@ static bool failure(struct fri_runtime *rt, struct fri_job *job, int status,
     if (job->exited)
         *error = crashed(rt, job);
     else if (status == LUA_YIELD)
-        *error = fri_error_new(m, FRUN_ERROR, "a task cannot yield", NULL,
-                               NULL);
+        *error = fri_error_format(m, FRUN_ERROR, "a task cannot yield");
     else if (fri_cap_failed(job, status))
         *error = fri_error_format(m, FRUN_ERESOURCE,
                                   "the memory cap of %llu bytes was hit",
                                   (unsigned long long)job->cap.limit);
+    else if (status == LUA_ERRMEM)
+        *error = fri_error_new(m, FRUN_ENOMEM, NULL, NULL, NULL);
     else if (status != LUA_OK)
         *error = fri_error_take(rt->L, job->flow.co);
     else if (job->outcome.holds == FRI_ERROR)
@@ -236,20 +251,23 @@ static bool failure(struct fri_runtime *rt, struct fri_job *job, int status,
 }
 
 /* Runs what is to be closed in a coroutine that failed; true when it can be
- * used again: not if a hook has raised in it, which leaves hooks off there. */
+ * used again: not if a hook may have raised in it, ours or the task's own,
+ * which leaves hooks off there. */
 static bool close_coroutine(struct fri_runtime *rt, struct fri_job *job,
                             int status)
 {
+    bool hooked = fri_unhook(rt, job->flow.co);
+
 #ifdef FRI_LUA54
     if (status != LUA_OK) {
         fri_set_current(rt, job->flow.co);
         lua_resetthread(job->flow.co);
         fri_set_current(rt, rt->L);
     }
-    return !rt->touched;
+    return !rt->touched && !hooked;
 #else
     (void)job;
-    return status == LUA_OK && !rt->touched;
+    return status == LUA_OK && !rt->touched && !hooked;
 #endif
 }
 
@@ -285,6 +303,7 @@ static void suspend(struct fri_runtime *rt, struct fri_job *job,
     }
     if (job->slice.task->counted)
         cut_slice(rt, job);
+    fri_unhook(rt, job->flow.co);
     fri_random_save(rt->script, job->flow.random);
     job->resumable.slice = job->slice;
     job->resumable.set = job->flow.set;
@@ -344,7 +363,7 @@ static void fail_memory(struct fri_slice *slice, struct fri_ran *ran)
     }
 }
 
-/* What lua/worker.lua has for tasks of that sort. */
+/* What worker.lua has for tasks of that sort. */
 static int entry_of(const struct fri_runtime *rt,
                     const struct frun_future *task)
 {
@@ -395,7 +414,7 @@ static void runner_resume(void *state, void *suspended,
 
     fri_random_load(rt->script, job->flow.random);
     job->told |= job->resumable.raised;
-    if (job->resumable.raised) /* core.await gives it to lua/flow.lua */
+    if (job->resumable.raised) /* core.await gives it to flow.lua */
         lua_pushboolean(job->flow.co, 1);
     go_on(rt, job, job->resumable.raised, slice, ran);
 }
@@ -421,7 +440,8 @@ bool fri_inline_wanted(struct fri_script *s, frun_pool *pool,
     struct fri_error *error = NULL;
 
     if (ns == 0 || s->worker || s->runtime || (uint64_t)count > INLINE_NS / ns
-        || pool->init || s->engine->sched.recorded > 0 || !has_room(pool))
+        || pool->ops->kind != FRUN_THREADS || pool->init
+        || s->engine->sched.recorded > 0 || !has_room(pool))
         return false;
     if (!s->helper)
         s->helper = fri_runtime_open(s, NULL, &error);

@@ -15,7 +15,7 @@
  * and nothing recurses.  libyaml takes time in the square of the number of
  * %TAG directives, so they are counted first; all else in it is linear once
  * the depth is bounded.  Lua raises through longjmp: whatever libyaml or
- * malloc gave is in `struct reading`, freed outside the protected call.
+ * the allocator gave is in `struct reading`, freed outside the protected call.
  */
 #define _GNU_SOURCE
 #include "script/yaml.h"
@@ -24,6 +24,7 @@
 #include "script/files.h"
 #include "script/json.h"
 #include "script/scalar.h"
+#include "script/script.h"
 #include "script/utf8.h"
 
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct frame {
 
 struct reading {
     struct fri_document d;
+    const struct fri_memory *memory;
     char *bytes; /* of a file */
     bool json;
     yaml_parser_t parser;
@@ -399,7 +401,7 @@ static int run(lua_State *L, struct reading *r)
         yaml_event_delete(&r->event);
         yaml_parser_delete(&r->parser);
     }
-    free(r->bytes);
+    fri_free(r->memory, r->bytes);
     return status != 0 ? lua_error(L) : 1;
 }
 
@@ -409,7 +411,7 @@ static const char *string_argument(lua_State *L, const char *function,
                                    const char *name, size_t *length)
 {
     if (lua_type(L, 1) != LUA_TSTRING)
-        luaL_error(L, "flow.yaml.%s: %s must be a string, got %s", function,
+        fri_misuse(L, "flow.yaml.%s: %s must be a string, got %s", function,
                    name, luaL_typename(L, 1));
     return lua_tolstring(L, 1, length);
 }
@@ -419,6 +421,7 @@ static void begin(lua_State *L, struct reading *r, const char *name)
     memset(r, 0, offsetof(struct reading, frames));
     r->d.L = L;
     r->d.name = name;
+    r->memory = fri_script_memory(fri_script_in(L));
     lua_pushcfunction(L, read_text);
     lua_pushlightuserdata(L, r);
 }
@@ -448,7 +451,8 @@ static int yaml_read(lua_State *L)
 
     begin(L, &r, path);
     r.json = is_json_file(path, length);
-    error = fri_file_read(path, FRI_DOCUMENT_BYTES, &r.bytes, &r.d.length);
+    error = fri_file_read(path, FRI_DOCUMENT_BYTES, r.memory, &r.bytes,
+                          &r.d.length);
     if (error) {
         lua_pushfstring(L, "%s: %s", path, error);
         return lua_error(L);
