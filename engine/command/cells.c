@@ -4,6 +4,7 @@
 #include "command/show.h"
 
 #include "core/output.h"
+#include "report/texts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,50 +43,11 @@ void fri_cell_text(struct fri_buffer *out, const struct fri_cell *c)
 
 /* ---- JSON ------------------------------------------------------------- */
 
-/* The length of the UTF-8 character there; 0: it is none. */
-static size_t character(const unsigned char *s, size_t n)
-{
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-    if (s[0] >= 0x80 && (s[0] < 0xc2 || s[0] > 0xf4))
-        return 0;
-    if (length > n)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)
-        || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-static void json_string(struct fri_buffer *out, struct fri_bytes b)
-{
-    const unsigned char *s = b.data, *end = s + b.length;
-
-    fri_buffer_byte(out, '"');
-    while (s < end) {
-        size_t n = character(s, (size_t)(end - s));
-
-        if (n == 0)
-            fri_buffer_text(out, "\\ufffd");
-        else if (n == 1 && (*s < 0x20 || *s == 0x7f))
-            fri_buffer_printf(out, "\\u%04x", *s);
-        else {
-            if (*s == '"' || *s == '\\')
-                fri_buffer_byte(out, '\\');
-            fri_buffer_add(out, s, n);
-        }
-        s += n ? n : 1;
-    }
-    fri_buffer_byte(out, '"');
-}
-
 void fri_cell_json(struct fri_buffer *out, const struct fri_cell *c)
 {
     if (c->kind == FRI_CELL_TEXT || c->kind == FRI_CELL_BLOB)
-        json_string(out, c->bytes);
+        fri_put_json(out, c->bytes.data ? c->bytes.data : "",
+                     c->bytes.length);
     else if (c->kind == FRI_CELL_NULL
              || (c->kind == FRI_CELL_REAL && !isfinite(c->real)))
         fri_buffer_text(out, "null");
@@ -95,35 +57,45 @@ void fri_cell_json(struct fri_buffer *out, const struct fri_cell *c)
 
 /* ---- CSV -------------------------------------------------------------- */
 
-static bool needs_quotes(struct fri_bytes b)
+static bool needs_quotes(const struct fri_buffer *text)
 {
-    const char *s = b.data;
+    const uint8_t *s = text->data;
+    size_t n = text->length;
 
-    for (size_t i = 0; i < b.length; i++)
-        if (s[i] == '"' || s[i] == ',' || s[i] == '\n' || s[i] == '\r')
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == '"' || s[i] == ',' || s[i] == '\n')
             return true;
-    return b.length > 0 && (s[0] == ' ' || s[b.length - 1] == ' ');
+    return n > 0 && (s[0] == ' ' || s[n - 1] == ' ');
 }
 
+static void put_csv(struct fri_buffer *out, const struct fri_buffer *text)
+{
+    bool quotes = needs_quotes(text);
+
+    fri_buffer_text(out, quotes ? "\"" : "");
+    for (size_t i = 0; i < text->length; i++) {
+        if (text->data[i] == '"')
+            fri_buffer_byte(out, '"');
+        fri_buffer_byte(out, text->data[i]);
+    }
+    fri_buffer_text(out, quotes ? "\"" : "");
+}
+
+/* Lines stay lines; other control characters could steer a terminal. */
 void fri_cell_csv(struct fri_buffer *out, const struct fri_cell *c)
 {
-    const char *s = c->bytes.data;
+    struct fri_buffer text;
 
-    if ((c->kind != FRI_CELL_TEXT && c->kind != FRI_CELL_BLOB)) {
+    if (c->kind != FRI_CELL_TEXT && c->kind != FRI_CELL_BLOB) {
         fri_cell_text(out, c);
         return;
     }
-    if (!needs_quotes(c->bytes)) {
-        fri_buffer_add(out, s, c->bytes.length);
-        return;
-    }
-    fri_buffer_byte(out, '"');
-    for (size_t i = 0; i < c->bytes.length; i++) {
-        if (s[i] == '"')
-            fri_buffer_byte(out, '"');
-        fri_buffer_byte(out, (uint8_t)s[i]);
-    }
-    fri_buffer_byte(out, '"');
+    fri_buffer_init(&text, out->memory);
+    fri_escape(&text, c->bytes.data ? c->bytes.data : "", c->bytes.length,
+               SIZE_MAX, true);
+    put_csv(out, &text);
+    out->failed |= text.failed;
+    fri_buffer_free(&text);
 }
 
 /* ---- in words --------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "command/show.h"
 #include "command/stop.h"
 #include "command/watch.h"
+#include "core/journal.h"
 
 #include "pools/spawn/spawn.h"
 
@@ -75,10 +76,7 @@ static void say_text(const char *text)
 /* Why the run ends before its time, if it does. */
 static bool say_cause(void)
 {
-    const char *text = fri_stop_say();
-
-    if (text)
-        say_text(text);
+    fri_stop_tell(say_text);
     return fri_stop_cause() != 0;
 }
 
@@ -126,13 +124,29 @@ static int flush_all(void)
 static void leave(int status, bool cancel, bool unseen, bool state)
     __attribute__((noreturn));
 
+/* Why the run ended before its time, for its reports: if by the script's
+ * error, its first line. */
+static const char *cause_of_end(char line[400])
+{
+    const struct fri_buffer *why = &command.program.why;
+    const char *text = (const char *)why->data;
+
+    if (fri_stop_text() || why->length == 0)
+        return fri_stop_text();
+    snprintf(line, 400, "%.*s", (int)why->length, text);
+    line[strcspn(line, "\n")] = '\0';
+    return line;
+}
+
 /* Failures stand last.  False: a report could not be written. */
 static bool say_last(void)
 {
     struct fri_program *program = &command.program;
     bool badly = program->why.length > 0 || fri_stop_cause() != 0;
+    static char line[400]; /* the reports refer to it */
 
-    fri_program_words(program, badly, fri_stop_text());
+    fri_output_flush(&command.output); /* which they may be written behind */
+    fri_program_words(program, badly, cause_of_end(line));
     if (!fri_stop_cause())
         say_why();
     fri_program_failures(program, badly);
@@ -281,21 +295,21 @@ static int help_or_version(struct fri_buffer *text)
     else if (command.options.help)
         fri_options_help(text);
     else
-        fri_buffer_printf(text, "flowrun %s, %s, libyaml %s\n", FRUN_VERSION,
-                          fri_program_lua(), fri_program_yaml());
+        fri_buffer_printf(text, "flowrun %s, %s, SQLite %s, libyaml %s\n",
+                          FRUN_VERSION, fri_program_lua(),
+                          fri_journal_sqlite(), fri_program_yaml());
     return show(text);
 }
 
 /* flowrun show, flowrun why. */
-static int look_at(int argc, char **argv)
+static int look_at(const struct fri_verb *verb, int argc, char **argv)
 {
     struct fri_buffer out, wrong;
     int status;
 
     fri_buffer_init(&out, NULL);
     fri_buffer_init(&wrong, NULL);
-    status = (strcmp(argv[1], "why") == 0 ? fri_why_main : fri_show_main)(
-        argc - 2, argv + 2, &out, &wrong);
+    status = verb->main(argc - 2, argv + 2, &out, &wrong);
     if (out.length > 0 && status == FRI_SHOWN)
         status = show(&out);
     if (wrong.length > 0)
@@ -305,16 +319,31 @@ static int look_at(int argc, char **argv)
     return status;
 }
 
-static bool is_look(int argc, char **argv)
+/* True: the script is to be run; else the exit status. */
+static bool prepare(int argc, char **argv, int *status)
 {
-    return argc > 1
-           && (strcmp(argv[1], "why") == 0 || strcmp(argv[1], "show") == 0);
+    struct fri_options *o = &command.options;
+    struct fri_buffer text;
+    bool fine, shows;
+
+    fri_buffer_init(&text, NULL);
+    fine = fri_options_read(o, argc, argv, &text);
+    shows = fine && (o->help || o->version || o->completion);
+    command.color = wants_color(o->color);
+    if (shows)
+        *status = help_or_version(&text);
+    else
+        *status = fine ? fri_files_check(o, argv[o->script], &text) : USAGE;
+    if (!shows && *status != 0)
+        say((char *)text.data, text.length);
+    fri_buffer_free(&text);
+    return !shows && *status == 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct fri_buffer text;
-    bool fine;
+    const struct fri_verb *verb = argc > 1 ? fri_verb_of(argv[1]) : NULL;
+    int status;
 
     open_standard_files();
     if (argc > 1 && strcmp(argv[1], FRI_HELPER_WORD) == 0)
@@ -322,24 +351,9 @@ int main(int argc, char **argv)
     if (!fri_output_init(&command.output, NULL))
         return CANNOT_GO_ON;
     command.output.dies = true;
-    if (is_look(argc, argv)) {
+    if (verb) {
         command.color = wants_color(FRI_AUTO);
-        return look_at(argc, argv);
+        return look_at(verb, argc, argv);
     }
-    fri_buffer_init(&text, NULL);
-    fine = fri_options_read(&command.options, argc, argv, &text);
-    command.color = wants_color(command.options.color);
-    if (!fine) {
-        say((char *)text.data, text.length);
-        fri_buffer_free(&text);
-        return USAGE;
-    }
-    if (command.options.help || command.options.version
-        || command.options.completion) {
-        int status = help_or_version(&text);
-
-        fri_buffer_free(&text);
-        return status;
-    }
-    return run(argc, argv);
+    return prepare(argc, argv, &status) ? run(argc, argv) : status;
 }

@@ -2,7 +2,7 @@
  * One table makes the reading and the help.  An option is added by a line in
  * it, and a function that takes its value.
  */
-#include "command/options.h"
+#include "command/show.h"
 
 #include "core/halt.h"
 #include "core/output.h"
@@ -231,6 +231,34 @@ bool fri_options_text(size_t i, struct fri_option_text *text)
 
 /* ---- help ------------------------------------------------------------- */
 
+enum { HELP_AT = 26, HELP_WIDTH = 80 };
+
+static void pad(struct fri_buffer *out, size_t start)
+{
+    while (out->length - start < HELP_AT && !out->failed)
+        fri_buffer_byte(out, ' ');
+}
+
+/* Words, on further lines where one is full; `start`: where this one began. */
+static void put_words(struct fri_buffer *out, const char *text, size_t start)
+{
+    while (*text) {
+        size_t n = strcspn(text, " ");
+
+        if (out->length - start + n >= HELP_WIDTH) {
+            out->length--; /* the space */
+            fri_buffer_byte(out, '\n');
+            start = out->length;
+            pad(out, start);
+        }
+        fri_buffer_add(out, text, n);
+        fri_buffer_byte(out, ' ');
+        text += n + strspn(text + n, " ");
+    }
+    out->length--;
+    fri_buffer_byte(out, '\n');
+}
+
 static void help_line(struct fri_buffer *out, const struct option *o)
 {
     size_t start = out->length;
@@ -241,22 +269,19 @@ static void help_line(struct fri_buffer *out, const struct option *o)
         fri_buffer_text(out, "      ");
     fri_buffer_printf(out, "--%s%s%s", o->name, o->value ? " " : "",
                       o->value ? o->value : "");
-    while (out->length - start < 23 && !out->failed)
-        fri_buffer_byte(out, ' ');
-    fri_buffer_printf(out, " %s\n", o->help);
+    pad(out, start);
+    if (!out->failed)
+        put_words(out, o->help, start);
 }
 
 void fri_options_help(struct fri_buffer *out)
 {
     fri_buffer_text(out,
                     "usage: flowrun [options] script.lua [script options]\n"
-                    "       flowrun [options] - [script options]\n"
-                    "       flowrun show RUN.journal      the tasks that a "
-                    "journal keeps\n"
-                    "       flowrun why RUN.journal TASK  why it waits, ran "
-                    "again, failed or died\n\n"
-                    "Runs a parallel workflow written in Lua; - reads the "
-                    "script from standard input.\n\n");
+                    "       flowrun [options] - [script options]\n");
+    fri_verbs_help(out);
+    fri_buffer_text(out, "\nRuns a parallel workflow written in Lua; - reads "
+                         "the script from standard input.\n\n");
     for (int i = 0; i < COUNT; i++)
         help_line(out, &options[i]);
     fri_buffer_text(

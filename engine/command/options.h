@@ -4,6 +4,7 @@
 #ifndef FRI_OPTIONS_H
 #define FRI_OPTIONS_H
 
+#include "report/report.h"
 #include "report/seeing.h"
 
 enum { FRI_FILES = 32 /* reports, traces and logs of one run */ };
@@ -46,5 +47,13 @@ bool fri_options_completion(const char *shell, struct fri_buffer *out);
 
 /* The text of --help. */
 void fri_options_help(struct fri_buffer *out);
+
+/* ---- the files of its end (files.c) ----------------------------------- */
+
+enum { FRI_FILES_USAGE = 2, FRI_FILES_UNWRITABLE = 3 };
+
+/* 0, or the exit status, with one line about it in `wrong`. */
+int fri_files_check(const struct fri_options *o, const char *script,
+                    struct fri_buffer *wrong);
 
 #endif

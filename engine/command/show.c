@@ -201,8 +201,8 @@ static frun_status show_now(struct show *s)
 {
     frun_status status = fri_glance_query(
         s->view,
-        "SELECT max(at - since, 0.0), name, key FROM now WHERE what='runs' "
-        "ORDER BY since",
+        "SELECT max(" FRI_NOW_LIVE " - since, 0.0), name, key FROM now "
+        "WHERE what='runs' AND" FRI_NOW_STILL "ORDER BY since",
         NULL, 0, see_running, s, s->why);
 
     if (status != FRUN_OK)
@@ -280,10 +280,6 @@ static frun_status show_all(struct show *s)
 
 /* ---- words ------------------------------------------------------------ */
 
-static const char usage[]
-    = "usage: flowrun show RUN.journal [--failed] [--slowest N] "
-      "[--json | --csv]";
-
 static bool read_words(struct show *s, int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
@@ -317,11 +313,12 @@ int fri_show_main(int argc, char **argv, struct fri_buffer *out,
     frun_status status;
 
     if (argc == 1 && fri_is_help(argv[0])) {
-        fri_buffer_printf(out, "%s\n", usage);
+        fri_verb_usage("show", out);
+        fri_buffer_byte(out, '\n');
         return FRI_SHOWN;
     }
     if (!read_words(&s, argc, argv)) {
-        fri_buffer_text(wrong, usage);
+        fri_verb_usage("show", wrong);
         return FRI_SHOW_USAGE;
     }
     status = fri_glance_open(s.path, &s.view, s.why);

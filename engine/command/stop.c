@@ -82,11 +82,27 @@ const char *fri_stop_text(void)
     }
 }
 
-const char *fri_stop_say(void)
+/* What is to be said of it, once. */
+static const char *unsaid(void)
 {
     const char *text = fri_stop_text();
 
     return text && !atomic_exchange(&stop.said, true) ? text : NULL;
+}
+
+void fri_stop_tell(void (*say)(const char *text))
+{
+    const char *text;
+    sigset_t more, old;
+
+    sigemptyset(&more);
+    for (int i = 0; i < CAUGHT; i++)
+        sigaddset(&more, caught[i]);
+    pthread_sigmask(SIG_BLOCK, &more, &old);
+    text = unsaid();
+    if (text)
+        say(text);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* ---- the end ---------------------------------------------------------- */
@@ -109,7 +125,7 @@ void fri_stop_die(void)
 /* In a handler, whatever the main thread was doing: waits for nobody. */
 static void die_here(void)
 {
-    const char *text = fri_stop_say();
+    const char *text = unsaid();
     struct pollfd p = { .fd = 2, .events = POLLOUT };
     char line[120] = "flowrun: ";
     size_t length = strlen(line);

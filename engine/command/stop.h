@@ -25,9 +25,9 @@ void fri_stop_deadline(double seconds);
 /* 0, a signal's number, or FRI_STOP_DEADLINE. */
 int fri_stop_cause(void);
 
-/* One line about it, to be said; NULL when there is none, or it was given out
- * before. */
-const char *fri_stop_say(void);
+/* Says a line about it, if there is one and it was not said before.  The next
+ * signal, of which the process dies, waits until it has been. */
+void fri_stop_tell(void (*say)(const char *text));
 
 /* The same line, at any time. */
 const char *fri_stop_text(void);

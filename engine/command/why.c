@@ -163,14 +163,18 @@ static bool see_now(void *user, const struct fri_cell *c, int n)
     return true;
 }
 
+#define NOW_TAIL                                                              \
+    ", since, name, key, pool, worker, attempt, why FROM now "                \
+    "WHERE what<>'count' AND" FRI_NOW_STILL "ORDER BY task"
+
 static frun_status find_now(struct fri_why *w)
 {
     w->live = fri_glance_holder(w->view) != 0;
-    return fri_glance_query(w->view,
-                          "SELECT what, at, since, name, key, pool, worker, "
-                          "attempt, why FROM now WHERE what<>'count' "
-                          "ORDER BY task",
-                          NULL, 0, see_now, w, w->wrong);
+    return fri_glance_query(
+        w->view,
+        w->live ? "SELECT what, " FRI_NOW_LIVE NOW_TAIL
+                : "SELECT what, at" NOW_TAIL,
+        NULL, 0, see_now, w, w->wrong);
 }
 
 /* ---- all of it -------------------------------------------------------- */
@@ -220,8 +224,6 @@ static int leave(struct fri_why *w, frun_status status,
     return FRI_SHOW_USAGE;
 }
 
-static const char usage[] = "usage: flowrun why RUN.journal TASK";
-
 int fri_why_main(int argc, char **argv, struct fri_buffer *out,
             struct fri_buffer *wrong)
 {
@@ -229,11 +231,12 @@ int fri_why_main(int argc, char **argv, struct fri_buffer *out,
     frun_status status;
 
     if (argc == 1 && fri_is_help(argv[0])) {
-        fri_buffer_printf(out, "%s\n", usage);
+        fri_verb_usage("why", out);
+        fri_buffer_byte(out, '\n');
         return FRI_SHOWN;
     }
     if (argc != 2 || argv[0][0] == '-') {
-        fri_buffer_text(wrong, usage);
+        fri_verb_usage("why", wrong);
         return FRI_SHOW_USAGE;
     }
     w.task = argv[1];

@@ -146,11 +146,12 @@ static void begin(struct play *p, uint16_t group, double seconds)
     push(p, (struct event){ p->now + seconds, group });
 }
 
+/* One that is overdue goes on for as long as it has been that. */
 static void begin_running(struct play *p)
 {
     for (unsigned i = 0; i < p->look->running_count; i++) {
         const struct fri_tally_running *r = &p->look->longest[i];
-        double rest = p->mean[r->group] - r->seconds;
+        double rest = fabs(p->mean[r->group] - r->seconds);
 
         if (p->left[r->group] == 0
             || p->count == sizeof p->heap / sizeof *p->heap)

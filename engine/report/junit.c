@@ -70,6 +70,20 @@ static void put_case(const struct fri_record *r, const struct fri_row *row,
     fri_buffer_text(out, "    </testcase>\n");
 }
 
+/* A run that ended before its time is an error, whatever its tasks are: what
+ * did not run is only skipped. */
+static void put_cause(const struct fri_record_run *run, struct fri_buffer *out)
+{
+    fri_buffer_text(out, "    <testcase");
+    put_attribute(out, "classname", "flowrun");
+    put_attribute(out, "name", "the run");
+    fri_buffer_text(out, " time=\"");
+    fri_put_seconds(out, run->ended);
+    fri_buffer_text(out, "\">\n      <error type=\"run\"");
+    put_attribute(out, "message", run->cause);
+    fri_buffer_text(out, "/>\n    </testcase>\n");
+}
+
 struct sums {
     unsigned long long tests, failures, errors, skipped;
 };
@@ -78,6 +92,8 @@ static struct sums sum(const struct fri_record *r)
 {
     struct sums s = { 0 };
 
+    if (fri_record_run(r)->cause)
+        s.tests = s.errors = 1;
     for (size_t i = 0; i < fri_record_count(r); i++) {
         const struct fri_row *row = fri_record_row(r, i);
 
@@ -130,6 +146,8 @@ void fri_put_junit(const struct fri_record *r, struct fri_buffer *out)
         fri_buffer_printf(out, "    <!-- memory did not suffice for %llu "
                                "more -->\n",
                           (unsigned long long)fri_record_missing(r));
+    if (run->cause)
+        put_cause(run, out);
     for (size_t i = 0; i < fri_record_count(r); i++)
         if (fri_row_counts(fri_record_row(r, i)))
             put_case(r, fri_record_row(r, i), out);

@@ -278,7 +278,8 @@ static void put_columns(struct fri_page *p)
 
 static void put_all(struct fri_page *p)
 {
-    fri_buffer_add(p->out, fri_page_head, fri_page_head_len);
+    const char *rest = fri_page_text(p->out, NULL);
+
     fri_buffer_byte(p->out, '{');
     put_run(p);
     put_pools(p);
@@ -291,7 +292,7 @@ static void put_all(struct fri_page *p)
     put_made(p, "needs", &p->needs);
     put_made(p, "large", &p->large);
     fri_buffer_byte(p->out, '}');
-    fri_buffer_add(p->out, fri_page_tail, fri_page_tail_len);
+    fri_page_text(p->out, rest);
 }
 
 /* ---- the page --------------------------------------------------------- */

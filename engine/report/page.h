@@ -1,7 +1,7 @@
 /*
  * page.h - a run as one page of HTML that needs nothing else: --report x.html.
  *
- * The page is page/page.html with its style and scripts, joined at build time;
+ * The page is page/page.html with the style and the scripts that it names;
  * the run goes into it as one block of JSON.  Rules.
  *
  *  1. Nothing of a run is ever HTML or script: every text stands in the JSON

@@ -8,9 +8,9 @@
 #include "report/costs.h"
 #include "report/texts.h"
 
-/* The page up to the JSON and behind it: made of page/ by the Makefile. */
-extern const char fri_page_head[], fri_page_tail[];
-extern const size_t fri_page_head_len, fri_page_tail_len;
+/* Puts the page from there on, NULL: from its beginning, up to the place of the
+ * JSON; gives where it goes on, NULL: it has ended. */
+const char *fri_page_text(struct fri_buffer *out, const char *from);
 
 /* In the order in which the page reads them. */
 enum {

@@ -134,7 +134,8 @@ static uint32_t error_number(struct fri_page *p, const struct fri_row *row)
         put_error(p, &e->public, 0);
     else
         fri_buffer_text(&p->scratch,
-                        "[\"error\",\"(left out: too many others)\",\"\",\"\"]");
+                        "[\"error\",\"(left out: too many others)\","
+                        "\"\",\"\"]");
     return add_json(p, &p->errors);
 }
 

@@ -164,10 +164,20 @@ static bool is_due(const struct fri_progress *p, fri_time now)
 
 /* ---- looking ---------------------------------------------------------- */
 
+/* All that ran here; not what a journal had, which came in no time. */
+static uint64_t ran(const struct fri_look *look)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < look->group_count; i++)
+        n += look->groups[i].measured;
+    return n;
+}
+
 /* What has ended in the last ten seconds, or in fewer at the beginning. */
 static void set_rate(struct fri_progress *p, fri_time now)
 {
-    uint64_t ended = p->look.done + p->look.failed;
+    uint64_t ended = ran(&p->look);
     unsigned n;
 
     if (p->sample_count == 0 || now - p->sampled >= SAMPLE) {
@@ -195,8 +205,8 @@ static void look(struct fri_progress *p, fri_time now)
     }
     p->drawing.left = p->estimate;
     p->drawing.left.seconds -= fri_seconds(now - p->estimated);
-    if (p->drawing.left.seconds < 0)
-        p->drawing.left.seconds = 0;
+    if (p->drawing.left.seconds <= 0) /* those that run take longer */
+        p->drawing.left.known = false;
 }
 
 static void draw(struct fri_progress *p, fri_time now)

@@ -55,19 +55,54 @@ static void directory_of(const char *path, char to[PATH_MAX])
         snprintf(to, PATH_MAX, "%.*s", (int)(length ? length : 1), path);
 }
 
+/* Where a file with that name stands, or will, links followed; false: that
+ * cannot be told. */
+static bool place_of(const char *path, char to[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char directory[PATH_MAX];
+    size_t length;
+
+    if (realpath(path, to))
+        return true;
+    if (errno != ENOENT)
+        return false;
+    directory_of(path, directory);
+    if (!realpath(directory, to))
+        return false;
+    length = strlen(to);
+    return snprintf(to + length, PATH_MAX - length, "/%s", name)
+           < (int)(PATH_MAX - length);
+}
+
 int fri_report_probe(const char *path)
 {
-    char directory[PATH_MAX];
+    char directory[PATH_MAX], place[PATH_MAX];
     struct stat there;
 
     if (strlen(path) >= PATH_MAX - 32)
         return ENAMETOOLONG;
     if (look(path, &there) && S_ISDIR(there.st_mode))
         return EISDIR;
+    if (fri_stream_of(path) > 0)
+        return 0;
     if (look(path, &there) && !S_ISREG(there.st_mode))
         return access(path, W_OK) == 0 ? 0 : errno;
-    directory_of(path, directory);
+    directory_of(place_of(path, place) ? place : path, directory);
     return access(directory, W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+bool fri_report_same(const char *a, const char *b)
+{
+    char place_a[PATH_MAX], place_b[PATH_MAX];
+    struct stat there;
+
+    if (fri_stream_of(a) > 0
+        || (look(a, &there) && !S_ISREG(there.st_mode)))
+        return false;
+    return strlen(a) < PATH_MAX && strlen(b) < PATH_MAX
+           && place_of(a, place_a) && place_of(b, place_b)
+           && strcmp(place_a, place_b) == 0;
 }
 
 static int put_bytes(int fd, const struct fri_buffer *b)
@@ -151,6 +186,8 @@ static int write_file(const char *path, const struct fri_buffer *b)
         return write_plain(path, b, NULL);
     if (S_ISDIR(there.st_mode))
         return EISDIR;
+    if (fri_stream_of(path) > 0)
+        return put_bytes(fri_stream_of(path), b);
     if (!S_ISREG(there.st_mode))
         return write_device(path, b);
     if (!realpath(path, real))

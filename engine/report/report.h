@@ -27,6 +27,10 @@ bool fri_report_form_of(const char *path, enum fri_report_form *form);
 /* Can a file be put there, as far as one can know?  0 or an errno. */
 int fri_report_probe(const char *path);
 
+/* Would one take the place of the other?  What is no plain file takes no
+ * place. */
+bool fri_report_same(const char *a, const char *b);
+
 /* False: the file is as it was, and `why` has a line about it. */
 bool fri_report_write(struct fri_record *r, enum fri_report_form form,
                       const char *path, struct fri_buffer *why);

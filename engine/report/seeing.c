@@ -10,7 +10,7 @@ struct fri_seeing {
     struct fri_progress *progress;
     struct fri_record *record;
     struct fri_failures *failures;
-    struct fri_look look; /* the last */
+    struct fri_look *look; /* the last, when it has ended; it is large */
     bool ended;
 };
 
@@ -29,7 +29,8 @@ static bool open_all(struct fri_seeing *s, frun_engine *e)
     const struct fri_see_options *o = &s->options;
 
     s->failures = fri_failures_open(e);
-    if (!s->failures)
+    s->look = fri_alloc(&e->memory, sizeof *s->look);
+    if (!s->failures || !s->look)
         return false;
     if (o->file_count > 0) {
         s->record = fri_record_open(e);
@@ -74,6 +75,7 @@ void fri_seeing_close(struct fri_seeing *s)
     fri_tally_close(s->tally);
     fri_record_close(s->record);
     fri_failures_close(s->failures);
+    fri_free(&e->memory, s->look);
     fri_free(&e->memory, s);
     fri_engine_unref(e);
 }
@@ -86,7 +88,7 @@ void fri_seeing_end(struct fri_seeing *s, const char *cause)
     fri_progress_close(s->progress);
     s->progress = NULL;
     if (s->tally)
-        fri_tally_look(s->tally, &s->look, 0, false);
+        fri_tally_look(s->tally, s->look, 0, false);
     if (!s->record)
         return;
     fri_record_run(s->record)->cause = cause;
@@ -97,11 +99,11 @@ void fri_seeing_words(struct fri_seeing *s, bool badly, struct fri_buffer *out)
 {
     const struct fri_see_options *o = &s->options;
 
-    if (!s->tally || o->quiet
-        || !fri_summary_wanted(&s->look, badly, o->verbose))
+    if (!s->tally || !s->ended || o->quiet
+        || !fri_summary_wanted(s->look, badly, o->verbose))
         return;
-    fri_put_summary(&s->look, s->engine->seed, out);
-    fri_put_held_back(&s->look, s->record, out);
+    fri_put_summary(s->look, s->engine->seed, out);
+    fri_put_held_back(s->look, s->record, out);
 }
 
 bool fri_seeing_write(struct fri_seeing *s, struct fri_buffer *why)
@@ -122,10 +124,9 @@ bool fri_seeing_write(struct fri_seeing *s, struct fri_buffer *why)
 void fri_seeing_again(const struct fri_seeing *s, struct fri_buffer *out)
 {
     const struct fri_see_options *o = &s->options;
+    const struct fri_look *k = s->look;
 
-    const struct fri_look *k = &s->look;
-
-    if (o->words && !o->quiet && o->command_argc > 0
+    if (o->words && s->ended && !o->quiet && o->command_argc > 0
         && (k->failed > 0 || k->done < k->total))
         fri_put_again(o->command_argc, o->command_argv, out);
 }

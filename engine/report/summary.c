@@ -7,6 +7,8 @@
 
 /* Below this a run is a command among others, and says nothing. */
 static const double SHORT = 2.0;
+/* ... and how much faster it was is chance. */
+static const double RATIO = 0.1;
 /* ... and nobody asks what has held it back. */
 static const double WORTH = 1.0;
 /* What was full less often did not hold it back. */
@@ -52,7 +54,7 @@ void fri_put_summary(const struct fri_look *look, uint64_t seed,
     fri_draw_time(out, look->elapsed);
     fri_buffer_text(out, ", in series ");
     fri_draw_time(out, look->series);
-    if (look->elapsed > 0 && look->series >= 1.05 * look->elapsed) {
+    if (look->elapsed >= RATIO && look->series >= 1.05 * look->elapsed) {
         fri_buffer_text(out, ": ");
         put_times(out, look->series / look->elapsed);
     }

@@ -301,9 +301,11 @@ static void look_at_pools(struct looker *l, bool counts)
     bool busy = false;
 
     for (frun_pool *p = l->tally->engine->pools; p; p = p->next) {
-        uint64_t running = p->ops->running(p);
-        uint64_t left = p->lane.unfinished;
+        uint64_t left = p->lane.unfinished, running;
 
+        if (p->gone)
+            continue;
+        running = p->ops->running(p);
         l->look->running += running;
         l->look->queued += left > running ? left - running : 0;
         busy |= running >= p->workers && atomic_load(&p->lane.ready) > 0;

@@ -17,6 +17,7 @@ function outcome() {
    if (run.run.cause) return ["bad", clean(run.run.cause)];
    if (totals.failed) return ["bad", count(totals.failed) + " failed"];
    if (totals.cancelled) return ["some", count(totals.cancelled) + " cancelled"];
+   if (!totals.done) return ["some", "no task"];
    return ["good", "all " + count(totals.done) + " done"];
 }
 
