@@ -16,7 +16,7 @@ export LUAS PKG_CONFIG CC
 
 VERSION := $(shell sed -n 's/^\#define FRUN_VERSION "\(.*\)"/\1/p' engine/flowrun.h)
 FLAGS    = -std=gnu11 -Wall -Wextra -Wshadow -Wconversion -Iengine -pthread \
-           -fPIC -fvisibility=hidden $(CPPFLAGS) $(CFLAGS)
+           -fPIC -fvisibility=hidden '-ffile-prefix-map=$(CURDIR)=.' $(CPPFLAGS) $(CFLAGS)
 quiet    = $(findstring s,$(firstword -$(filter-out --%,$(MAKEFLAGS))))
 say      = $(if $V,,@$(if $(quiet),,echo '  $1  $@';)) mkdir -p $(@D);
 compile  = $(call say,cc) $(CC) $(FLAGS) -MMD -MP -c -o $@ $<
@@ -36,11 +36,11 @@ library = $(or $(wildcard $(call pkg,--variable=libdir $1)/$2),$(call pkg,--libs
 CORE    := $(wildcard $(addsuffix /*.c,$(addprefix engine/,base data core pools pools/* api report)))
 SCRIPT  := $(wildcard engine/script/*.c)
 COMMAND := $(wildcard engine/command/*.c)
-HALF    := $(filter-out %.d.lua,$(wildcard lua/*.lua))
+HALF    := $(wildcard lua/flowrun/*.lua)
 TESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/c/*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
-OBJECTS  = $(CORE_O) $(BUILD)/gen/embedded.o $(foreach l,$(LUAS),$($l_SCRIPT) $($l_COMMAND))
-CORE_O  := $(CORE:engine/%.c=$(BUILD)/core/%.o) $(BUILD)/gen/page.o
+OBJECTS  = $(CORE_O) $(foreach l,$(LUAS),$($l_SCRIPT) $($l_COMMAND) $($l_HALF))
+CORE_O  := $(CORE:engine/%.c=$(BUILD)/core/%.o)
 PAGE    := $(wildcard engine/report/page/* engine/report/page/vendor/*)
 ARCHIVE := $(BUILD)/libflowrun.a
 SHARED  := $(BUILD)/libflowrun.so.0
@@ -61,7 +61,7 @@ needs    = $(if $(MISSING),$(error $(PKG_CONFIG) finds no $(MISSING); .ci/deps i
 PAGES    := man/flowrun.1 $(addprefix $(BUILD)/man/,flowrun.3 $(if $(LUAS),flowrun-lua.7))
 
 .PHONY: all run solver check check-page check-asan check-tsan check-clang bench \
-        lint install uninstall amalgamation dist clean help clang-all FORCE
+        lint install uninstall rockspec amalgamation dist clean help clang-all FORCE
 .DELETE_ON_ERROR:
 
 all: $(ARCHIVE) $(SHARED) $(LIBRARIES) $(PROGRAMS) $(MODULES) $(PAGES) ## build everything
@@ -70,8 +70,7 @@ all: $(ARCHIVE) $(SHARED) $(LIBRARIES) $(PROGRAMS) $(MODULES) $(PAGES) ## build 
 # Other flags compile all again; other lists of sources link again.
 export now_flags = $(CC) $(FLAGS) $(SCRIPT_CFLAGS) $(LDFLAGS)
 export now_files = $(CORE) $(SCRIPT) $(COMMAND)
-export now_half  = $(HALF)
-$(BUILD)/flags $(BUILD)/files $(BUILD)/half: FORCE
+$(BUILD)/flags $(BUILD)/files: FORCE
 	@mkdir -p $(@D); echo "$$now_$(@F)" | cmp -s - $@ || echo "$$now_$(@F)" >$@
 
 $(BUILD)/core/%.o: engine/%.c $(BUILD)/flags
@@ -80,66 +79,62 @@ $(BUILD)/core/%.o: engine/%.c $(BUILD)/flags
 $(ARCHIVE): $(CORE_O) $(BUILD)/files
 	$(call say,ar) rm -f $@; $(AR) qcs $@ $(filter %.o,$^)
 
+# It stays mapped when a host unloads it: a thread that was given up, since its
+# task did not end, still comes back to it.
 $(SHARED): $(CORE_O) engine/flowrun.map $(BUILD)/files
-	$(link) -shared -Wl,-soname,libflowrun.so.0 -Wl,-z,defs \
+	$(link) -shared -Wl,-soname,libflowrun.so.0 -Wl,-z,defs -Wl,-z,nodelete \
 	  -Wl,--version-script=engine/flowrun.map -o $@ $(filter %.o,$^) $(SQLITE) $(LIBS)
 	@ln -sf libflowrun.so.0 $(BUILD)/libflowrun.so
 
-# The page of --report as C strings -------------------------------------------
-$(BUILD)/gen/page.c: $(PAGE)
-	$(call say,gen) engine/report/page/join >$@
+# What is embedded (base/embed.h) -----------------------------------------------
+$(BUILD)/core/report/page_text.o: $(PAGE)
+$(foreach l,$(LUAS),$(BUILD)/$l/script/embedded.o): $(HALF)
 
-$(BUILD)/gen/page.o: $(BUILD)/gen/page.c $(BUILD)/flags
-	$(compile)
-
-# The Lua half as C strings ---------------------------------------------------
-$(BUILD)/gen/embedded.c: $(HALF) $(BUILD)/half
-	@mkdir -p $(@D); exec >$@; echo '#include "embedded.h"'; for f in $(HALF); do \
-	  n=fri_lua_$$(basename $$f .lua); echo "const char $$n[] = \"\""; \
-	  od -An -v -to1 $$f | sed 's/ /\\/g; s/.*/"&"/'; \
-	  echo ";"; echo "const size_t $${n}_len = sizeof $$n - 1;"; done
-
-$(BUILD)/gen/embedded.h: $(BUILD)/half
-	@mkdir -p $(@D); exec >$@; echo '#include <stddef.h>'; for f in $(HALF); do \
-	  n=fri_lua_$$(basename $$f .lua); \
-	  echo "extern const char $$n[];"; echo "extern const size_t $${n}_len;"; done
-
-$(BUILD)/gen/embedded.o: $(BUILD)/gen/embedded.c $(BUILD)/gen/embedded.h $(BUILD)/flags
-	$(compile)
-
-$(BUILD)/gen/module.map: $(BUILD)/half
-	@mkdir -p $(@D); echo '{ global: luaopen_flowrun; local: *; };' >$@
+# The Lua half compiled, for the program that has the same Lua inside as what did
+# it: a start is a millisecond shorter. Where that cannot run here it is the text,
+# and for LuaJIT, which compiles it to other bytes in each build.
+ifneq ($(wildcard $(call pkg,--variable=libdir lua5.4)/liblua5.4.a),)
+lua5.4_HALF := $(BUILD)/lua5.4/half.o
+endif
+$(BUILD)/lua5.4/dump: .ci/dump.c
+	$(call say,ld) $(CC) -o $@ $< $(lua5.4_CFLAGS) $(lua5.4_LIBS) $(LIBS)
+$(BUILD)/lua5.4/half/%.lua: lua/flowrun/%.lua $(BUILD)/lua5.4/dump
+	@mkdir -p $(@D); $(BUILD)/lua5.4/dump $< >$@ || cp $< $@
+$(BUILD)/lua5.4/half.o: engine/script/embedded.c $(BUILD)/flags \
+  $(HALF:lua/flowrun/%=$(BUILD)/lua5.4/half/%)
+	$(compile) $(lua5.4_CFLAGS) -DFRI_LUA_HALF='"$(BUILD)/lua5.4/half/"'
 
 # Programs and modules, once for each Lua -------------------------------------
 # A host with scripts links one library that has the engine inside, too: what is
 # private in it is in no other.
 # A program exports Lua's C API, and the engine's, to the C modules it loads. A
-# module has the engine inside, takes Lua's API from its host, and stays mapped
-# when the host closes its state, because its threads may still be ending.
+# module has the engine inside and takes Lua's API from its host. It stays mapped
+# when the host closes its state, as such a library does: threads may be ending.
 define lua
-$1_CFLAGS  := $(call pkg,--cflags $1 yaml-0.1) -I$(BUILD)/gen
+$1_CFLAGS  := $(call pkg,--cflags $1 yaml-0.1)
 $1_LIBS    := $(call library,$1,$($1_ARCHIVE)) $(call library,yaml-0.1,libyaml.a) \
               $(call library,sqlite3,libsqlite3.a)
 $1_SCRIPT  := $(SCRIPT:engine/%.c=$(BUILD)/$1/%.o)
 $1_COMMAND := $(COMMAND:engine/%.c=$(BUILD)/$1/%.o)
+$1_INSIDE  := $$(if $($1_HALF),$$(filter-out %/embedded.o,$$($1_SCRIPT)) $($1_HALF),$$($1_SCRIPT))
 
-$(BUILD)/$1/%.o: engine/%.c $(BUILD)/flags | $(BUILD)/gen/embedded.h
+$(BUILD)/$1/%.o: engine/%.c $(BUILD)/flags
 	$$(needs)$$(compile) $$($1_CFLAGS) $(SCRIPT_CFLAGS)
 
-$($1_PROGRAM): $$($1_COMMAND) $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(CORE_O) $(BUILD)/files
+$($1_PROGRAM): $$($1_COMMAND) $$($1_INSIDE) $(CORE_O) $(BUILD)/files
 	$$(link) -Wl,-E -Wl,--exclude-libs,libyaml.a:libsqlite3.a -o $$@ $$(filter %.o,$$^) $$($1_LIBS) $(LIBS)
 
-$(BUILD)/libflowrun-$1.a: $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(CORE_O) $(BUILD)/files
+$(BUILD)/libflowrun-$1.a: $$($1_SCRIPT) $(CORE_O) $(BUILD)/files
 	$$(call say,ar) rm -f $$@; $(AR) qcs $$@ $$(filter %.o,$$^)
 
-$(BUILD)/libflowrun-$1.so.0: $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(CORE_O) engine/flowrun.map $(BUILD)/files
+$(BUILD)/libflowrun-$1.so.0: $$($1_SCRIPT) $(CORE_O) engine/flowrun.map $(BUILD)/files
 	$$(link) -shared -Wl,-soname,libflowrun-$1.so.0 -Wl,-z,defs -Wl,-z,nodelete \
 	  -Wl,--version-script=engine/flowrun.map -o $$@ $$(filter %.o,$$^) \
 	  $(call pkg,--libs $1 yaml-0.1) $(SQLITE) $(LIBS)
 	@ln -sf libflowrun-$1.so.0 $(BUILD)/libflowrun-$1.so
 
-$($1_MODULE): $$($1_SCRIPT) $(BUILD)/gen/embedded.o $(ARCHIVE) $(BUILD)/gen/module.map
-	$$(link) -shared -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/gen/module.map \
+$($1_MODULE): $$($1_SCRIPT) $(ARCHIVE) engine/module.map
+	$$(link) -shared -Wl,--version-script=engine/module.map \
 	  -o $$@ $$(filter-out %.map,$$^) $(call pkg,--libs yaml-0.1) $(SQLITE) $(LIBS)
 endef
 $(foreach l,$(LUAS),$(eval $(call lua,$l)))
@@ -224,12 +219,12 @@ $(call $1,644,$(PREFIX)/share/flowrun,$(wildcard lua/flowrun.d.lua))
 $(MAN)
 endef
 define put
-$(INSTALL) -d $(DESTDIR)$2
-$(INSTALL) -m $1 $3 $(DESTDIR)$2
+$(INSTALL) -d "$(DESTDIR)$2"
+$(INSTALL) -m $1 $3 "$(DESTDIR)$2"
 
 endef
 define drop
-rm -f $(addprefix $(DESTDIR)$2/,$(notdir $3))
+rm -f $(patsubst %,"$(DESTDIR)$2/%",$(notdir $3))
 
 endef
 # Directories go with the files, except those that a system has without us.
@@ -241,19 +236,30 @@ PCS    = $(BUILD)/flowrun.pc $(foreach l,$(LUAS),$(BUILD)/flowrun-$l.pc)
 
 install: all $(PCS) ## install below PREFIX (and LIBDIR), DESTDIR before them
 	$(call files,put)
-	@for so in $(LINKS); do ln -sf $$so.0 $(DESTDIR)$(LIBDIR)/$$so; done
+	@for so in $(LINKS); do ln -sf $$so.0 "$(DESTDIR)$(LIBDIR)/$$so"; done
 	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || true
 
 uninstall: ## remove what install has put there
 	$(call files,drop)
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(LINKS))
-	@cd $(DESTDIR)$(PREFIX) 2>/dev/null && rmdir $(if $(filter /usr /usr/local,\
-	  $(DESTDIR)$(PREFIX)),share/flowrun lib/lua/5.? lib/lua,-p $(filter-out /%,$(PLACES))) \
-	  2>/dev/null || true
+	rm -f $(patsubst %,"$(DESTDIR)$(LIBDIR)/%",$(LINKS))
+	@{ (cd "$(DESTDIR)$(LIBDIR)" && rmdir lua/5.? lua pkgconfig); \
+	  cd "$(DESTDIR)$(PREFIX)" && rmdir $(if $(filter /usr /usr/local,\
+	  $(DESTDIR)$(PREFIX)),$(filter share/%,$(PLACES)),-p $(filter-out /%,$(PLACES))); \
+	} 2>/dev/null || true
 
 $(BUILD)/%.pc: %.pc.in FORCE
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	  -e 's|@VERSION@|$(VERSION)|' $< >$@
+
+# The rockspec with the sources that there are.
+ROCK := flowrun-scm-1.rockspec
+$(BUILD)/$(ROCK): FORCE
+	@mkdir -p $(@D); { sed '/ sources = {$$/q' $(ROCK); \
+	  printf '            "%s",\n' $(sort $(CORE) $(SCRIPT)); \
+	  sed '1,/ sources = {$$/d; /^ *"engine/d' $(ROCK); } >$@
+
+rockspec: $(BUILD)/$(ROCK) ## renew the list of sources in the rockspec
+	@cp $< .
 
 WHOLE := $(filter-out engine/report/%,$(CORE)) # the C library, no more
 $(BUILD)/flowrun-all.c: .ci/amalgamate.lua engine/flowrun.h $(WHOLE) $(firstword $(PROGRAMS))
@@ -263,9 +269,10 @@ $(BUILD)/flowrun-all.c: .ci/amalgamate.lua engine/flowrun.h $(WHOLE) $(firstword
 amalgamation: $(BUILD)/flowrun-all.c ## the C library as one file, build/flowrun-all.c and its header
 
 dist: amalgamation ## a tarball of what is committed, with the library as one file
-	git archive --prefix=flowrun-$(VERSION)/ HEAD \
-	  --add-file=$(BUILD)/flowrun-all.c | gzip -9n \
-	  >$(BUILD)/flowrun-$(VERSION).tar.gz
+	@test -e .git || { echo "flowrun: 'make dist' works in a git clone only" >&2; exit 1; }
+	git archive --format=tar.gz -9 -o $(BUILD)/flowrun-$(VERSION).tar.gz \
+	  --prefix=flowrun-$(VERSION)/ --add-file=engine/flowrun.h \
+	  --add-file=$(BUILD)/flowrun-all.c HEAD
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
