@@ -35,8 +35,10 @@ prints() {
 }
 
 : >"$work/log"
-ok "make install" make -s install BUILD="$BUILD" DESTDIR="$work/at" PREFIX=/usr
-lib=$work/at/usr/lib
+# As Debian lays it out.
+layout="DESTDIR=$work/at PREFIX=/usr LIBDIR=/usr/lib/arch-linux-gnu"
+ok "make install" make -s install BUILD="$BUILD" $layout
+lib=$work/at/usr/lib/arch-linux-gnu
 PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$work/at
 LD_LIBRARY_PATH=$lib
 export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR LD_LIBRARY_PATH
@@ -51,6 +53,27 @@ if command -v c++ >/dev/null; then
       -Wconversion -Werror -x c++ -fsyntax-only -I"$work/at/usr/include" \
       "$work/header.c"
 fi
+
+# The files -------------------------------------------------------------------
+(cd "$work/at" && find . ! -type d | sort) >"$work/files"
+while read -r file; do
+   case $file in
+   */bin/*) mode=755 ;; */libflowrun*.so) mode=777 ;; *) mode=644 ;;
+   esac
+   [ "$(stat -c %a "$work/at/$file")" = $mode ] || echo "mode of $file"
+   ! grep -qF "$root" "$work/at/$file" || echo "build directory in $file"
+   case $file in
+   */bin/*|*.so.0|*/flowrun.so)
+      ! readelf -d "$work/at/$file" | grep -E 'R(UN)?PATH|TEXTREL' || echo "in $file"
+      ! readelf -W -l "$work/at/$file" | grep -E 'GNU_STACK.*E' || echo "in $file" ;;
+   esac
+done <"$work/files" >"$work/log"
+if [ -s "$work/log" ]; then fail "installed files"; else pass; fi
+if [ "$(wc -l <"$work/files")" -gt 9 ]; then pass; else fail "few files"; fi
+prints "library directory in flowrun.pc" sed -n 's/^libdir=//p' \
+   "$lib/pkgconfig/flowrun.pc" <<'EOF'
+/usr/lib/arch-linux-gnu
+EOF
 
 # What the library shows ------------------------------------------------------
 shown() { nm -D --defined-only "$1" | awk '$2 ~ /[TDBR]/ { sub(/@.*/, "", $3)
@@ -106,13 +129,54 @@ fi
 echo 'while true do end' >"$work/loop.lua"
 echo 'return #("x"):rep(1e9)' >"$work/big.lua"
 echo 'local x = = 2' >"$work/bad.lua"
+# A host with a thread cannot be copied: what was installed starts its workers.
+cat >"$work/threaded.c" <<'EOF'
+#include <flowrun.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static void *idle(void *user) { for (;;) pause(); return user; }
+int main(int argc, char **argv)
+{
+    frun_engine *engine = NULL;
+    frun_pool *pool = NULL;
+    frun_future *future = NULL;
+    const frun_value *result = NULL;
+    pthread_t thread;
+    if (argc < 2 || pthread_create(&thread, NULL, idle, NULL) != 0
+        || frun_engine_open(NULL, &engine) != FRUN_OK
+        || frun_pool_open(engine, FRUN_FORKS, NULL, &pool) != FRUN_OK
+        || frun_pool_script(pool, argv[1], NULL, NULL, &future) != FRUN_OK
+        || frun_future_result(future, -1, &result) != FRUN_OK)
+        fprintf(stderr, "%s\n", frun_engine_message(engine));
+    puts(frun_value_as_str(result));
+    frun_engine_close(engine);
+    return 0;
+}
+EOF
+echo 'return jit and "luajit" or "lua5.4"' >"$work/which.lua"
 # Of the answers the order is that of their coming.
 answers() { cat "$work/requests" | timeout 60 "$1" | sed "s|$work/||" | sort; }
+# An allocator of the host's own, by a host that counts and refuses.
+for lua in $luas; do
+   ok "build memory" $cc $warnings ${CFLAGS:-} -pthread -o "$work/memory" \
+      "$root/tests/hosts/memory.c" $(flags "flowrun-$lua") -ldl
+   for what in counts "starves 997" unlucky two; do
+      ok "memory $what [$lua]" timeout 300 "$work/memory" $what \
+         "$root/tests/hosts/memory.lua"
+   done
+done
 for lua in $luas; do
    build native "flowrun-$lua"
    prints "native [$lua]" "$work/native" native.lua 1.5 <<'EOF'
 threads: 15120000 J, twice that is 30240000 J; error: strain -1 is below 0
 forks: 15120000 J, twice that is 30240000 J; error: strain -1 is below 0
+commands: 15120000 J
+EOF
+   ok "build threaded" $cc $warnings ${CFLAGS:-} -pthread \
+      -o "$work/threaded" "$work/threaded.c" $(flags "flowrun-$lua")
+   prints "threaded [$lua]" "$work/threaded" "$work/which.lua" <<EOF
+$lua
 EOF
    build server "flowrun-$lua"
    { echo ann hello.lua; echo bob nothere.lua; echo "carl $work/loop.lua"
@@ -211,21 +275,53 @@ fi
 # The library as one file -----------------------------------------------------
 if [ -n "$luas" ]; then
    ok "make amalgamation" make -s amalgamation BUILD="$BUILD"
-   ok "build flowrun-all.c" $cc -Wall -Wextra -Werror ${CFLAGS:-} -pthread \
-      -DFRUN_NO_JOURNAL -I"$BUILD" -o "$work/one" workflows/embed/chunks.c \
-      "$BUILD/flowrun-all.c" -ldl -lm
-   prints "one file" "$work/one" <<'EOF'
+   cd "$BUILD" || exit 1
+   for journal in "" -DFRUN_NO_JOURNAL; do
+      libs="-pthread -ldl -lm"
+      [ -n "$journal" ] || libs="-lsqlite3 $libs"
+      ok "flowrun-all.c $journal" $cc -std=c11 -Wall -Wextra -Werror \
+         ${CFLAGS:-} $journal -c -o "$work/all.o" flowrun-all.c
+      if command -v clang >/dev/null; then
+         ok "flowrun-all.c $journal, clang" clang -std=c11 -Wall -Wextra \
+            -Werror $journal -fsyntax-only flowrun-all.c
+      fi
+      ok "one file in C $journal" $cc ${CFLAGS:-} -I. -o "$work/one" \
+         "$root/workflows/embed/chunks.c" "$work/all.o" $libs
+      prints "one file in C $journal" "$work/one" <<'EOF'
 threads: 49999995000000
 forks: 49999995000000
 EOF
+      command -v c++ >/dev/null || continue
+      ok "one file in C++ $journal" c++ -std=c++17 ${CFLAGS:-} -I. \
+         -o "$work/one" "$root/workflows/embed/host.cpp" "$work/all.o" $libs
+      prints "one file in C++ $journal" "$work/one" <<'EOF'
+1
+2
+3
+task 2, item 3: no root of -1
+EOF
+   done
+   cd "$root" || exit 1
 fi
 
 # Nothing stays ---------------------------------------------------------------
-ok "make uninstall" make -s uninstall BUILD="$BUILD" DESTDIR="$work/at" \
-   PREFIX=/usr
+ok "make uninstall" make -s uninstall BUILD="$BUILD" $layout
 find "$work/at" ! -type d >"$work/log"
 find "$work/at" -name '*flowrun*' >>"$work/log"
 if [ -s "$work/log" ]; then fail "left by uninstall"; else pass; fi
+# Elsewhere all directories go, but those of others.
+mkdir -p "$work/a b/opt/share/other"
+ok "make install elsewhere" make -s install BUILD="$BUILD" \
+   DESTDIR="$work/a b" PREFIX=/opt
+ok "make uninstall elsewhere" make -s uninstall BUILD="$BUILD" \
+   DESTDIR="$work/a b" PREFIX=/opt
+(cd "$work/a b" && find .) >"$work/left"
+prints "left by uninstall elsewhere" cat "$work/left" <<'EOF'
+.
+./opt
+./opt/share
+./opt/share/other
+EOF
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

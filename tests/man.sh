@@ -33,7 +33,7 @@ for name in $(grep -oE 'frun_[a-z_]+\(' engine/flowrun.h | tr -d '(' | sort -u);
 done
 if [ -n "${LUAS-lua5.4}" ]; then
    groff -mdoc -Tascii -P-c -P-b -P-u "$BUILD/man/flowrun-lua.7" >"$page" 2>/dev/null
-   for name in $(grep -oE '^### (flow|pool|future)[.:][a-z_.]+' docs/reference.md |
+   for name in $(grep -oE '^### [a-z]+[.:][a-z_.]+' docs/reference.md |
       sed 's/^### //' | sort -u); do
       check has "$name"
    done

@@ -442,6 +442,9 @@ START_TEST(what_cannot_be_made_is_said)
     scratch = fri_scratch_new(&memory, NULL, NULL);
     put("file", "");
     not_prepared(with(command(), "cwd", str("file/x")), "cwd: \"file/x\": ");
+    ck_assert_int_eq(symlink("nowhere", "link"), 0);
+    not_prepared(with(command(), "cwd", str("link/x")),
+                 "cwd: \"link/x\": File exists");
     not_prepared(with(with(command(), "files", files_of("good", "")),
                       "cwd", str("file")), "cwd: \"file\": ");
     not_prepared(with(command(), "files",
@@ -662,6 +665,29 @@ START_TEST(a_worker_uses_the_root_and_leaves_it)
     fri_free(&memory, path);
     fri_scratch_free(s);
     fri_scratch_free(NULL);
+}
+END_TEST
+
+/* A container has left something there that is not ours. */
+START_TEST(what_a_link_leads_to_keeps_its_mode)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(chmod(home, 0755), 0);
+    put("mine", "mine");
+    ck_assert_int_eq(chown("mine", 12345, 12345), 0);
+    ck_assert_int_eq(mkdir("tree", 0777), 0);
+    ck_assert_int_eq(chown("tree", 12345, 12345), 0);
+    ck_assert_int_eq(mkdir("tree/theirs", 0755), 0);
+    ck_assert_int_eq(symlink("../../mine", "tree/theirs/link"), 0);
+    ck_assert_int_eq(seteuid(12345), 0);
+    fri_tree_remove("tree");
+    ck_assert_int_eq(seteuid(0), 0);
+    ck_assert(is_there("tree/theirs"));
+    ck_assert_int_eq(stat("mine", &st), 0);
+    ck_assert_int_eq(st.st_mode & 07777, 0644);
 }
 END_TEST
 
@@ -994,6 +1020,25 @@ START_TEST(a_command_that_failed_gives_what_is_there)
 }
 END_TEST
 
+/* Neither can be opened at all. */
+START_TEST(a_pattern_passes_over_sockets_and_endless_links)
+{
+    frun_value *c = with(temporary(NULL), "collect", list("*", NULL)), *r;
+
+    prepared(c);
+    ck_assert_int_eq(mknod(in(dir, "socket"), S_IFSOCK | 0666, 0), 0);
+    ck_assert_int_eq(symlink("endless", in(dir, "endless")), 0);
+    put(in(dir, "file"), "F");
+    end = ended(0, "", "");
+    r = finished(c);
+    ck_assert_uint_eq(frun_value_length(frun_value_get(r, "files")), 1);
+    ck_assert_str_eq(text(frun_value_get(r, "files"), "file"), "F");
+    frun_value_free(r);
+    done(c, false);
+    close_scratch();
+}
+END_TEST
+
 START_TEST(what_is_no_file_is_not_read)
 {
     frun_value *c = with(temporary(NULL), "collect",
@@ -1135,6 +1180,7 @@ int main(void)
         the_roots_of_others_stay, a_worker_uses_the_root_and_leaves_it,
         no_place_for_temporary_directories_is_said,
         any_depth_is_removed_and_no_link_is_followed,
+        what_a_link_leads_to_keeps_its_mode,
         a_result_has_every_field, the_map_of_an_exec_says_the_same,
         a_status_is_told_with_the_last_lines_of_stderr,
         a_failure_has_the_fields_of_a_result, statuses_that_are_no_failure,
@@ -1142,6 +1188,7 @@ int main(void)
         of_a_directory_that_stays_their_paths_are_given,
         a_name_that_was_not_made_is_a_failure,
         a_command_that_failed_gives_what_is_there,
+        a_pattern_passes_over_sockets_and_endless_links,
         what_is_no_file_is_not_read, why_it_could_not_be_executed,
         a_text_that_is_no_failure_of_the_start_is_the_programs_own,
         out_of_memory_leaves_nothing,

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "kit.h"
 
+#include "core/engine.h"
 #include "pools/spawn/spawn.h"
 
 #include <errno.h>
@@ -163,6 +164,16 @@ static bool is_alive(pid_t pid)
     at = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
     fclose(file);
     return at && at[2] != 'Z' && at[2] != 'X';
+}
+
+/* It was killed, and nobody has waited for it. */
+static bool goes(pid_t pid)
+{
+    double until = kit_now() + 60;
+
+    while (is_alive(pid) && kit_now() < until)
+        kit_nap(0.002);
+    return !is_alive(pid);
 }
 
 /* What else was in its group is killed when it has ended: soon it is gone. */
@@ -639,6 +650,26 @@ START_TEST(a_pool_is_cancelled)
 }
 END_TEST
 
+/* Each of them is killed a while after it was asked. */
+START_TEST(more_are_cancelled_at_once_than_there_were_timers)
+{
+    enum { N = 100 };
+    frun_engine *e = kit_engine();
+    frun_pool *pool = commands(e, N);
+    frun_future *f[N];
+
+    for (int i = 0; i < N; i++)
+        f[i] = run(pool, NULL, WORDS("sleep", "100"));
+    frun_pool_cancel(pool);
+    for (int i = 0; i < N; i++) {
+        failed(f[i], FRUN_ECANCELLED);
+        frun_future_free(f[i]);
+    }
+    frun_pool_close(pool);
+    frun_engine_close(e);
+}
+END_TEST
+
 START_TEST(an_engine_is_closed_while_they_run)
 {
     frun_engine *e = kit_engine();
@@ -667,17 +698,26 @@ START_TEST(files_and_timeouts)
     frun_pool *pool = commands(e, 2);
     struct here h = here();
     frun_policy p = { .timeout = 0.1, .retries = 1 };
-    char line[160];
+    char line[160], name[32];
     frun_command c = { .argv = WORDS(line), .shell = true, .cwd = "temp" };
     frun_future *f;
     long pids[8];
+    size_t n;
 
-    snprintf(line, sizeof line, "echo $$ >>%s/pids; sleep 100", h.path);
-    ok(frun_pool_command(pool, &c, &p, &f));
-    ck_assert_int_eq(failed(f, FRUN_ETIMEOUT)->attempts, 2);
-    ck_assert_uint_eq(numbers(&h, "pids", pids, COUNT(pids)), 2);
+    /* Both are to have the time to say who they are. */
+    do {
+        ck_assert(p.timeout < 60);
+        snprintf(name, sizeof name, "pids-%g", p.timeout);
+        snprintf(line, sizeof line, "echo $$ >>%s/%s; sleep 100", h.path,
+                 name);
+        ok(frun_pool_command(pool, &c, &p, &f));
+        ck_assert_int_eq(failed(f, FRUN_ETIMEOUT)->attempts, 2);
+        frun_future_free(f);
+        n = numbers(&h, name, pids, COUNT(pids));
+        p.timeout *= 2;
+    } while (n < 2);
+    ck_assert_uint_eq(n, 2);
     ck_assert(!is_alive((pid_t)pids[0]) && !is_alive((pid_t)pids[1]));
-    frun_future_free(f);
     frun_pool_close(pool);
     frun_engine_close(e);
     gone(&h);
@@ -774,7 +814,7 @@ START_TEST(the_helper_is_killed)
     kill(parent_of(pid), SIGKILL);
     ck_assert_int_eq(failed(f, FRUN_ECRASHED)->signal, SIGKILL);
     result(g);
-    ck_assert(!is_alive(pid));
+    ck_assert(goes(pid));
     frun_future_free(f);
     frun_future_free(g);
     frun_pool_close(pool);
@@ -821,6 +861,7 @@ START_TEST(a_host_has_threads_and_no_helper)
 
     sem_init(&gate, 0, 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, stays_there, &gate), 0);
+    setenv("PATH", "/nonexistent", 1);
     e = kit_engine();
     status_is(FRUN_ERESOURCE, frun_pool_open(e, FRUN_COMMANDS, NULL, &pool));
     ck_assert_ptr_null(pool);
@@ -855,6 +896,39 @@ START_TEST(descriptors_run_out)
     }
     while (n > 0)
         close(taken[--n]);
+    frun_pool_close(pool);
+    frun_engine_close(e);
+}
+END_TEST
+
+/* One that was told to stop does not wait for room, though one before it in
+ * the line does. */
+START_TEST(one_that_waits_for_descriptors_is_cancelled)
+{
+    frun_engine *e = kit_engine();
+    frun_pool *pool = commands(e, 4);
+    frun_future *runs, *first, *second;
+    int taken[1024], n = 0, fd;
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = 64;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    runs = run(pool, NULL, WORDS("sleep", "100"));
+    while ((fd = dup(2)) >= 0)
+        taken[n++] = fd;
+    first = run(pool, NULL, WORDS("echo", "x"));
+    second = run(pool, NULL, WORDS("echo", "y"));
+    frun_future_cancel(second);
+    failed(second, FRUN_ECANCELLED);
+    while (n > 0)
+        close(taken[--n]);
+    ck_assert_str_eq(out(first), "x\n");
+    frun_future_cancel(runs);
+    failed(runs, FRUN_ECANCELLED);
+    frun_future_free(runs);
+    frun_future_free(first);
+    frun_future_free(second);
     frun_pool_close(pool);
     frun_engine_close(e);
 }
@@ -949,6 +1023,7 @@ int main(int argc, char **argv)
         nothing_outlives_a_timeout,
         cancel_stops_what_runs,
         a_pool_is_cancelled,
+        more_are_cancelled_at_once_than_there_were_timers,
         an_engine_is_closed_while_they_run,
         files_and_timeouts,
         a_thousand_eight_at_a_time,
@@ -957,6 +1032,7 @@ int main(int argc, char **argv)
         a_host_has_threads,
         a_host_has_threads_and_no_helper,
         descriptors_run_out,
+        one_that_waits_for_descriptors_is_cancelled,
         two_engines,
         nothing_is_left_behind,
     };

@@ -92,14 +92,14 @@ static pid_t pid_of_command(void)
     return (pid_t)pid;
 }
 
-/* It stays, also when it is told to end. */
+/* It stays, also when it is told to end; and forks nothing, since who is
+ * stopped in that is not seen as stopped. */
 static const char *stubborn(void)
 {
     static char text[160];
 
     snprintf(text, sizeof text,
-             "trap '' TERM; echo $$ >%s; while :; do sleep 0.05; done",
-             pid_file);
+             "trap '' TERM; echo $$ >%s; exec sleep 1000", pid_file);
     return text;
 }
 

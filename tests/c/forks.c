@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 static frun_pool *forks(frun_engine *e, int workers)
@@ -37,6 +38,13 @@ static int64_t overflow(int64_t n)
     return again(n + 1) + here[n / 2 % 65536];
 }
 
+/* Into the socket to the engine, whichever it is. */
+static void write_garbage(void)
+{
+    for (int fd = 3; fd < 100; fd++)
+        send(fd, "garbage", 7, MSG_NOSIGNAL);
+}
+
 static frun_status do_fault(int64_t what)
 {
     volatile char c = 1;
@@ -56,6 +64,10 @@ static frun_status do_fault(int64_t what)
         (void)again(1);
         break;
     case 10: exit(0);
+    case 11:
+        write_garbage();
+        stay();
+        break;
     default: break;
     }
     return FRUN_OK;
@@ -108,6 +120,7 @@ static const struct fault faults[] = {
     { 8, FRUN_ETIMEOUT, 0, -1, 0.2 },
     { 9, FRUN_ECRASHED, SIGSEGV, -1, 0 },
     { 10, FRUN_ECRASHED, 0, 0, 0 },
+    { 11, FRUN_ECRASHED, SIGKILL, -1, 0 },
 };
 
 /* A sanitizer handles some signals itself. */
@@ -325,7 +338,7 @@ START_TEST(a_host_that_reaps_all)
     frun_future *f;
 
     sigaction(SIGCHLD, &action, NULL);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < kit_engines(20); i++) {
         e = kit_engine();
         pool = forks(e, 1);
         f = kit_submit(pool, misbehave, -5, NULL);
@@ -434,7 +447,7 @@ START_TEST(descriptors_are_as_before)
 {
     int fds = kit_fds(), status;
 
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < kit_engines(30); i++) {
         frun_engine *e = kit_engine();
         frun_pool *pool = forks(e, 2);
 
@@ -474,7 +487,7 @@ static bool is_alive(pid_t pid)
 
 START_TEST(closed_while_busy)
 {
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < kit_engines(6); i++) {
         frun_engine *e = kit_engine();
         frun_pool *pool = forks(e, 2);
         frun_future *f = kit_submit(pool, number, 0, NULL);

@@ -177,7 +177,7 @@ static inline enum fri_verdict kit_look(frun_journal *j, int64_t n,
     fri_reader_init(&r, entry.result, entry.length);
     ck_assert_uint_eq(fri_get_byte(&r), 0);
     ck_assert_uint_eq(fri_get_varint(&r), 1);
-    ck_assert_int_eq(fri_decode(&r, &list), FRUN_OK);
+    ck_assert_int_eq(fri_decode(NULL, &r, &list), FRUN_OK);
     ck_assert_int_eq(frun_value_as_int(frun_value_at(list, 0)), n);
     frun_value_free(list);
     fri_kept_free(&entry);

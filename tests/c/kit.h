@@ -234,6 +234,19 @@ enum { KIT_SANITIZED = 1 };
 enum { KIT_SANITIZED = 0 };
 #endif
 
+#if defined(__SANITIZE_THREAD__) || KIT_HAS(thread_sanitizer)
+enum { KIT_FORKS_AGAIN = 0 };
+#else
+enum { KIT_FORKS_AGAIN = 1 };
+#endif
+
+/* Engines with forks, one after the other: the thread sanitizer has one thread
+ * more after each fork, and where there are others none is made. */
+static inline int kit_engines(int n)
+{
+    return KIT_FORKS_AGAIN ? n : 1;
+}
+
 /* Threads (and two entries more).  One that was joined may be seen for a moment
  * longer; a sanitizer has threads of its own. */
 static inline int kit_threads(int expected)

@@ -517,7 +517,7 @@ static void run_down(void)
         for (int k = 0; k < w.worker_count; k++)
             any = work_on(&w.workers[k]) || any;
         check();
-        if (!any && w.sched.timers.count == 0)
+        if (!any && !w.sched.timers.first)
             break;
         if (!any)
             pass_time(HOLD_OFF * 8);

@@ -411,6 +411,12 @@ START_TEST(time_left_by_limits_and_groups)
     about(left(), 250);
     group(0, 0, 1, -1);
     ck_assert(left() >= 0 && left() < 1e-9);
+    /* One runs, and has run for ten times the others' time. */
+    group(0, 1, 1, -1);
+    look.running_count = 1;
+    look.longest[0].seconds = 10;
+    about(left(), 9);
+    look.running_count = 0;
     /* Nothing has ended: nothing is known. */
     look.groups[0] = (struct fri_tally_group){ .submitted = 5 };
     look.group_count = 1;
@@ -503,6 +509,12 @@ END_TEST
 START_TEST(values_as_text)
 {
     static const uint8_t hostile[] = { 0, 1, FRI_TABLE, 0x7f, 0x7f, 1 };
+    /* Pairs are sorted as they are shown. */
+    static const uint8_t table[] = {
+        0, 1, FRI_TABLE, 1, 4, FRI_TRUE, FRI_STR, 1, 'b', FRI_TABLE, 0, 1,
+        FRI_STR, 1, 'c', FRI_NIL, FRI_STR, 2, 'a', 'b', FRI_TRUE, FRI_FALSE,
+        FRI_TRUE, FRI_STR, 1, 'a', FRI_FALSE
+    };
     struct fri_buffer bytes, out;
 
     fri_buffer_init(&bytes, NULL);
@@ -510,7 +522,7 @@ START_TEST(values_as_text)
     fri_buffer_byte(&bytes, 0);
     fri_put_varint(&bytes, 3);
     fri_put_int(&bytes, -5);
-    fri_put_str(&bytes, FRI_STR, "a\"\33", 3);
+    fri_put_str(&bytes, FRI_STR, "a\"\33\xc2\x9b\xc3\xa4", 7);
     fri_buffer_byte(&bytes, FRI_TABLE);
     fri_put_varint(&bytes, 12);
     fri_put_varint(&bytes, 0);
@@ -519,8 +531,16 @@ START_TEST(values_as_text)
     fri_show(&out, bytes.data, bytes.length, 1000);
     fri_buffer_byte(&out, '\0');
     ck_assert_str_eq((char *)out.data,
-                     "-5, \"a\\\"\\27\", "
+                     "-5, \"a\\\"\\27\\194\\155\xc3\xa4\", "
                      "{0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, ...}");
+    out.length = 0;
+    fri_show(&out, table, sizeof table, 1000);
+    fri_buffer_byte(&out, '\0');
+    ck_assert_str_eq((char *)out.data,
+                     "{true, [false]=true, a=false, ab=true, b={c=nil}}");
+    for (size_t i = 0; i <= sizeof table; i++)
+        for (size_t most = 0; most < 60; most++)
+            fri_show(&out, table, i, most);
     out.length = 0;
     fri_show(&out, bytes.data, bytes.length, 8);
     ck_assert(out.length < 30);

@@ -645,7 +645,7 @@ static void run_down(void)
                 finish(0, FRUN_OK);
             check();
         }
-        if (!any && w.sched.timers.count == 0)
+        if (!any && !w.sched.timers.first)
             break;
         if (!any)
             pass_time(HOLD_OFF);
@@ -770,7 +770,7 @@ static void finish_with(struct hand *h, fri_time at)
 
 static void close_timed(struct hand *h)
 {
-    ck_assert_uint_eq(w.sched.timers.count, 0);
+    ck_assert_ptr_null(w.sched.timers.first);
     fri_future_unref(h->slice.task);
     close_world();
 }

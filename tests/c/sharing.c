@@ -202,15 +202,15 @@ START_TEST(seats_are_of_all_runs)
     ck_assert(take(&runs[0]) && take(&runs[1]));
     ck_assert(!take(&runs[2]));
     ck_assert(take(&runs[0])); /* another limit */
-    ck_assert_uint_eq(fri_limit_seat(f[0], "a"), 1);
-    ck_assert_uint_eq(fri_limit_seat(f[1], "a"), 2);
+    ck_assert_uint_eq(fri_limit_seat(f[0], "a", 0), 1);
+    ck_assert_uint_eq(fri_limit_seat(f[1], "a", 0), 2);
     pass(1);
     ck_assert(!take(&runs[2]));
     finish(&runs[0], 0);
     ck_assert(!take(&runs[2])); /* it has not looked yet */
     pass(0.05);
     ck_assert(take(&runs[2]));
-    ck_assert_uint_eq(fri_limit_seat(f[2], "a"), 1);
+    ck_assert_uint_eq(fri_limit_seat(f[2], "a", 0), 1);
     finish(&runs[0], 0);
     finish(&runs[1], 0);
     finish(&runs[2], 0);
@@ -218,7 +218,7 @@ START_TEST(seats_are_of_all_runs)
         let_go(f[i], FRI_DONE);
     for (int i = 0; i < RUNS; i++) {
         pass(0.05);
-        ck_assert_uint_eq(runs[i].sched.timers.count, 0); /* nobody looks */
+        ck_assert_ptr_null(runs[i].sched.timers.first); /* nobody looks */
     }
     close_runs();
 }
@@ -275,7 +275,7 @@ START_TEST(a_count_is_agreed_upon)
     f[0] = submit(&runs[0], 2, 0);
     f[1] = submit(&runs[1], 1, 0);
     ck_assert(take(&runs[0]) && take(&runs[1]));
-    ck_assert_uint_eq(fri_limit_seat(f[1], "a"), 3);
+    ck_assert_uint_eq(fri_limit_seat(f[1], "a", 0), 3);
     finish(&runs[0], 0);
     finish(&runs[1], 0);
     let_go(f[0], FRI_DONE);
@@ -314,7 +314,7 @@ START_TEST(those_who_wait_learn_of_the_count)
     ck_assert(take(&runs[0]));
     pass(0.05);
     ck_assert(take(&runs[1]));
-    ck_assert_uint_eq(fri_limit_seat(f[1], "a"), 2);
+    ck_assert_uint_eq(fri_limit_seat(f[1], "a", 0), 2);
     finish(&runs[1], 0);
     let_go(f[1], FRI_DONE);
     f[1] = submit(&runs[1], 2, 0);

@@ -4,9 +4,6 @@
 
 enum { N = 300 };
 
-static struct unit_heap heap = { 0, -1 };
-static const struct fri_memory memory = { unit_allocate, unit_free, &heap };
-
 static struct timed {
     struct fri_timer timer; /* first */
     fri_time expected;      /* FRI_NEVER: not set */
@@ -21,7 +18,7 @@ static void fire(struct fri_timer *timer, fri_time at)
     ck_assert(at == now);
     ck_assert(t->expected <= now);
     ck_assert(t->expected >= last); /* in order */
-    ck_assert_uint_eq(timer->place, 0);
+    ck_assert(!timer->set);
     last = t->expected;
     t->expected = FRI_NEVER;
     fired++;
@@ -47,7 +44,7 @@ static unsigned random_below(unsigned n)
 
 START_TEST(timers_fire_in_order_and_once)
 {
-    struct fri_timers timers = { .memory = &memory };
+    struct fri_timers timers = { NULL };
 
     for (int i = 0; i < N; i++)
         timed[i] = (struct timed){ .timer.fire = fire,
@@ -58,7 +55,6 @@ START_TEST(timers_fire_in_order_and_once)
         switch (random_below(4)) {
         case 0:
         case 1: /* also when it is set: it moves */
-            ck_assert(fri_timers_reserve(&timers));
             t->expected = now + 1 + random_below(100);
             fri_timer_set(&timers, &t->timer, t->expected);
             break;
@@ -74,12 +70,10 @@ START_TEST(timers_fire_in_order_and_once)
         }
     }
     ck_assert_int_gt(fired, 10000);
-    fri_timers_free(&timers);
-    ck_assert_int_eq(heap.blocks, 0);
 }
 END_TEST
 
-static struct fri_timers again_timers = { .memory = &memory };
+static struct fri_timers again_timers = { NULL };
 
 static void set_again(struct fri_timer *timer, fri_time at)
 {
@@ -92,7 +86,6 @@ START_TEST(a_timer_may_set_itself_again)
     struct fri_timer t = { .fire = set_again };
 
     fired = 0;
-    ck_assert(fri_timers_reserve(&again_timers));
     fri_timer_set(&again_timers, &t, 5);
     ck_assert(fri_timers_run(&again_timers, 4) == 5);
     ck_assert(fri_timers_run(&again_timers, 7) == 8);
@@ -101,30 +94,28 @@ START_TEST(a_timer_may_set_itself_again)
         ck_assert(fri_timers_run(&again_timers, at) == at + 1);
     ck_assert(fri_timers_run(&again_timers, 12) == FRI_NEVER);
     ck_assert_int_eq(fired, 10);
-    fri_timers_free(&again_timers);
 }
 END_TEST
 
-START_TEST(room_is_made_before_it_is_needed)
+START_TEST(all_come_later)
 {
-    struct fri_timers timers = { .memory = &memory };
-    static struct fri_timer t[100];
+    struct fri_timers timers = { NULL };
 
-    heap.allowed = 0;
-    ck_assert(!fri_timers_reserve(&timers));
-    heap.allowed = -1;
-    for (int i = 0; i < 100; i++) {
-        ck_assert(fri_timers_reserve(&timers));
-        heap.allowed = 0;
-        t[i].fire = fire;
-        fri_timer_set(&timers, &t[i], 1000 - i);
-        heap.allowed = -1;
-    }
-    for (int i = 0; i < 100; i++)
-        fri_timer_stop(&timers, &t[i * 37 % 100]);
-    ck_assert(fri_timers_run(&timers, 5000) == FRI_NEVER);
-    fri_timers_free(&timers);
-    ck_assert_int_eq(heap.blocks, 0);
+    for (int i = 0; i < N; i++)
+        timed[i] = (struct timed){ .timer.fire = fire,
+                                   .expected = 1050 + i * 37 % N };
+    for (int i = 0; i < N; i++)
+        fri_timer_set(&timers, &timed[i].timer, timed[i].expected - 50);
+    fri_timer_stop(&timers, &timed[7].timer);
+    timed[7].expected = FRI_NEVER;
+    fri_timers_shift(&timers, 50);
+    fired = 0;
+    for (last = 0, now = 1000; now < 1100 + N; now += 10)
+        ck_assert(fri_timers_run(&timers, now) == earliest());
+    ck_assert_int_eq(fired, N - 1);
+    fri_timer_set(&timers, &timed[0].timer, FRI_NEVER - 5);
+    fri_timers_shift(&timers, 50);
+    ck_assert(fri_timers_run(&timers, now) == FRI_NEVER);
 }
 END_TEST
 
@@ -133,7 +124,7 @@ int main(void)
     const TTest *const tests[] = {
         timers_fire_in_order_and_once,
         a_timer_may_set_itself_again,
-        room_is_made_before_it_is_needed,
+        all_come_later,
     };
 
     return unit_run("timer", tests, COUNT(tests));

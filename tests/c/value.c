@@ -18,7 +18,7 @@ static frun_value *unpacked(const char *bytes, size_t length)
 {
     frun_value *v;
 
-    ck_assert_int_eq(fri_value_unpack(bytes, length, &v), FRUN_OK);
+    ck_assert_int_eq(fri_value_unpack(NULL, bytes, length, &v), FRUN_OK);
     ck_assert_ptr_nonnull(v);
     return v;
 }

@@ -3,23 +3,7 @@
 # ever left of them.
 . "$(dirname "$0")/common"
 . "$root/tests/command/drive"
-
-# Temporary directories of commands are here, so that we see what is left.
-mkdir tmp
-export TMPDIR="$work/tmp"
-unset FLOWRUN_TASK FLOWRUN_NAME FLOWRUN_ATTEMPT FLOWRUN_SEED
-tidy() {
-   checks=$((checks + 1))
-   tries=0
-   while [ -n "$(ls -A tmp)" ] && [ $tries -lt "${1:-100}" ]; do
-      tries=$((tries + 1))
-      sleep 0.02
-   done
-   [ -z "$(ls -A tmp)" ] || { fault "left in TMPDIR: $(ls -A tmp)"; rm -rf tmp/*; }
-}
-script() {
-   { echo 'local flow = require "flowrun"'; cat; } >"${1:-s}.lua"
-}
+. "$root/tests/command/tidy"
 
 # ---- after a crash ------------------------------------------------------------
 

@@ -24,6 +24,7 @@ local bad = pool:with{ name = "bad" }:submit(function() error("no \27[31mred\nli
 local after = pool:with{ name = "after", after = { bad } }:submit(function() end)
 after:try()
 pool:with{ name = 'a "b", c' }:submit(function() end)
+pool:with{ name = "c1 \194\155 \226\128\168" }:submit(function() end)
 END
 
 run "$flowrun" --journal j grid.lua 2
@@ -36,7 +37,7 @@ out_has '^ +id state +seconds +memory  task$'
 out_has '^ +[0-9]+ done +[0-9.]+ +([0-9.]+M|-)  mesh \[case 2\]$'
 out_has '^ +[0-9]+ failed .*  solve \[y\]: grid.lua:7: bad element 6$'
 out_has 'bad: grid.lua:17: no \\27\[31mred'
-out_has '^5 done, 4 failed, 0 cancelled; run 1 of grid.lua, 20.*: ended$'
+out_has '^6 done, 4 failed, 0 cancelled; run 1 of grid.lua, 20.*: ended$'
 run "$flowrun" show --failed j
 is 0; out_lacks 'mesh'; out_has 'solve \[y\]'
 run "$flowrun" show j --slowest 2
@@ -56,6 +57,12 @@ out_lacks '"state":"done"'
 run "$flowrun" show --json j
 is 0; out_has '"message":"grid.lua:17: no \\u001b\[31mred'
 out_has '"name":"a \\"b\\", c"'
+# Neither has a byte that could steer a terminal.
+out_has '"name":"c1 \\u009b \\u2028"'
+holds "$(LC_ALL=C tr -d '\12\40-\176' <out | wc -c)" = 0
+run "$flowrun" show --csv j
+is 0; out_has ',"?grid.lua:17: no \\27\[31mred'; out_has ',c1 \\194\\155 '
+holds "$(LC_ALL=C tr -d '\11\12\40-\176\200-\377' <out | wc -c)" = 0
 
 # Why: each end.
 run "$flowrun" why j 'solve [y]'
@@ -134,6 +141,13 @@ run "$flowrun" why live gate
 is 0; out_has '^gate runs since .* on worker [123] of pool 1$'
 run "$flowrun" --journal live gate.lua
 is 4; err_has "live: in use by pid $victim\$"
+# What it says grows with the clock, not with the run's last picture of itself.
+kill -STOP $victim
+run "$flowrun" why live gate; cp out before
+perl -e 'select undef, undef, undef, 0.1'
+run "$flowrun" why live gate;             out_has '^gate runs since '
+label='a run that was stopped'; holds "$(cat out)" != "$(cat before)"
+kill -CONT $victim
 kill -KILL $victim; wait $victim 2>/dev/null
 run "$flowrun" show live
 is 0; out_has ': was killed$'

@@ -111,6 +111,68 @@ wait $first
 run "$flowrun" --journal j slow.lua
 is 0; out 1
 
+# A run that was killed leaves a log. With the file put away it counts no more.
+write gated.lua <<'END'
+local flow = require "flowrun"
+flow.pool():submit(function() return 1 end):result()
+flow.pool():submit(function(gate)
+   io.open(gate, "w"):close()
+   local late = os.time() + 50
+   repeat until not io.open(gate) or os.time() > late
+end, arg[1]):result()
+END
+begin() {
+   "$flowrun" --journal j gated.lua "$1" >/dev/null 2>gated.err &
+   gated=$!
+   tries=0
+   while ! { [ -f "$1" ] && "$flowrun" show j 2>&1 | grep -q '^1 done'; } \
+      && [ $tries -lt 500 ]; do
+      perl -e 'select undef, undef, undef, 0.02'
+      tries=$((tries + 1))
+   done
+}
+fresh
+begin gate
+kill -9 $gated
+wait $gated 2>/dev/null
+label='a log without its file'
+holds -s j-wal
+rm -f j gate
+run "$flowrun" --journal j grid.lua
+is 0; err_has '^0 from journal, [0-9]+ new$'
+holds "$("$flowrun" show j | grep -c gated.lua)" = 0
+
+# A file that is removed, or moved away, while a run writes it: that is said.
+for how in 'rm -f j j-wal j-shm j.lock' 'mv j moved'; do
+   fresh
+   begin gate
+   $how
+   rm -f gate
+   wait $gated
+   status=$?
+   label=$how
+   is 4
+   holds "$(grep -c 'moved or removed' gated.err)" = 1
+done
+
+# What another run has made there since is left alone.
+fresh
+begin gate
+old=$gated
+fresh
+begin another
+rm -f gate
+wait $old
+label='two runs, the file removed between'
+holds -s j-wal
+run "$flowrun" --journal j grid.lua
+is 4; err_has "in use by pid $gated\$"
+rm -f another
+wait $gated
+status=$?
+is 0
+holds ! -e j-wal -a ! -e j.lock
+
 # What is no journal is refused, and left as it is.
 echo 'some notes' >notes
 run "$flowrun" --journal notes grid.lua
@@ -199,6 +261,7 @@ holds "$(ran)" = 0
 run "$flowrun" --dry-run --journal j grid.lua 2
 is 0; out 5
 err_has '2 in the journal'
+holds "$(echo j*)" = j
 write chain.lua <<'END'
 local flow = require "flowrun"
 local pool = flow.pool()

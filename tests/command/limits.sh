@@ -107,7 +107,7 @@ limit: what runs share needs a name
 limit: shared: true or false expected, got number
 limit here is open as not shared
 limit there is open as shared
-limit there is open with another count
+limit there is open with another count: 1, not 2
 limit (there, 1)'
 write place.lua <<'END'
 local flow = require "flowrun"

@@ -11,7 +11,7 @@ print(flow.threads():stats().workers, flow.pool():stats().workers, flow.threads(
 END
 
 # Version and help.
-run "$flowrun" --version;                 is 0; out_has '^flowrun [0-9]+\.[0-9]+\.[0-9]+'; quiet
+run "$flowrun" --version;                 is 0; out_has '^flowrun [0-9]+\.[0-9]+\.[0-9]+, Lua(JIT)? [^ ,]+, SQLite 3[0-9.]+, libyaml [0-9.]+$'; quiet
 run "$flowrun" --help;                    is 0; quiet
 for word in '-j' '--workers' '--pool' '--seed' '--timeout' '-q' '-v' '--color' \
             '--version' '--help' 'script'; do
@@ -107,11 +107,19 @@ refused({ workers = "x" }, "workers")
 refused({ pool = "bogus" }, "pool")
 refused({ seed = "x" }, "seed")
 refused({ timeout = "x" }, "timeout")
+-- As the command does: no fraction is cut off, and no deadline is over at once.
+refused({ workers = 2.5 }, "a whole number from 1 to 1024 expected, got 2.5")
+refused({ seed = 1.5 }, "a whole number from 0 to 2^53 expected, got 1.5")
+refused({ timeout = 0 }, "seconds above 0 expected, got 0")
 refused({ bogus = 1 }, "bogus")
 refused(5, "table")
 print "all refused"
 END
 run "$flowrun" wrong.lua;                 is 0; out 'all refused'
+
+# The help fits a terminal of 80 columns.
+run "$flowrun" --help;                    is 0
+label='the width of the help'; holds "$(awk 'length > 80' out | wc -l)" = 0
 
 # Completion, from the table that the help is from.
 for shell in bash zsh fish; do
@@ -125,7 +133,7 @@ run "$flowrun" --completion tcsh;         is 2; out ''; err_has 'bash, zsh or fi
 completes() {
    label="completes $*"; wanted_reply=$1; shift
    bash -c '. ./complete.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _flowrun
-      echo "${COMPREPLY[*]}"' - "$@" >out 2>err
+      [ ${#COMPREPLY[@]} = 0 ] || echo "${COMPREPLY[*]}"' - "$@" >out 2>err
    quiet; out "$wanted_reply"
 }
 if command -v bash >/dev/null; then
@@ -133,8 +141,25 @@ if command -v bash >/dev/null; then
    completes json flowrun --progress j
    completes 'threads' flowrun -j 4 --pool th
    completes script.lua flowrun script.l
+   completes show flowrun sho
+   completes --slowest flowrun show run.journal --sl
    completes script.lua flowrun --seed 3 script.lua --deck script.l
    completes always flowrun --color = al
+   completes show flowrun sh
+   completes script.lua flowrun -j 4 script.l
+   completes "" flowrun -q sho
+   completes --slowest flowrun show run.journal --sl
+   completes "50" flowrun show run.journal --slowest 50
+   completes script.lua flowrun show script.l
+   completes "" flowrun show --prog
+   completes --help flowrun why --h
+   completes "" flowrun why --slow
+   completes script.lua flowrun script.lua show script.l
+   # A name with spaces, or stars, is one name.
+   mkdir names; cp complete.bash names; : >'names/two words *.lua'; : >names/two.lua
+   (cd names && bash -c '. ./complete.bash; COMP_WORDS=(flowrun tw) COMP_CWORD=1; _flowrun
+      printf "<%s>\n" "${COMPREPLY[@]}" | sort') >out 2>err
+   label="completes names"; quiet; out "$(printf '<two words *.lua>\n<two.lua>')"
 fi
 if command -v zsh >/dev/null; then run zsh -n complete.zsh; is 0; fi
 if command -v fish >/dev/null; then run fish -n complete.fish; is 0; fi

@@ -62,6 +62,15 @@ run "$flowrun" objects.lua objects;       is 0; out "3	0	0	0	true"
 run "$flowrun" --progress json gated.lua gated.lua local 1; is 0
 holds "$(grep -c '"last":true' err)" = 1
 
+# The rate is of what runs here: what a journal has came in no time.
+write kept.lua <<'END'
+local flow = require "flowrun"
+flow.gather(flow.threads(2):scatter(function(i) return i end, { 1, 2, 3, 4, 5 }))
+END
+run "$flowrun" -q --journal rate.journal kept.lua; is 0; quiet
+run "$flowrun" --progress json --journal rate.journal kept.lua; is 0
+err_has '^5 from journal'; err_has '"done":5,.*"rate":0\.000.*"last":true'
+
 # From inside the script; the command line wins.
 write inside.lua <<'END'
 local flow = require "flowrun"

@@ -1,8 +1,7 @@
 #!/bin/sh
 # readme.sh: every program of README.md and docs/ is run, and prints what the
 # page says; every workflow is run, and prints what is written below (those that
-# need a solver: solver.sh); every option of the command is in its page and in
-# its manual.
+# need a solver: solver.sh); and the script in the manual.
 #
 #    FLOWRUN=build/flowrun tests/command/readme.sh
 #
@@ -12,7 +11,10 @@
 # that holds the page's files so far, and the output must be as printed, but
 # that any duration (digits, a point, digits, " s") stands for any other, and
 # a line `...` for any lines. A lua file that no transcript names is a failure.
-# Other lua blocks are fragments; they must compile.
+# Other lua blocks are fragments: each is run as a program of its own, in which
+# the names that it takes for granted (`pool`, `cases` and so on) stand for what
+# whole.lua below gives them; what a task does there is done in a task. Other c
+# blocks must compile.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
@@ -23,6 +25,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 passed=0 failed=0
 
+set -- ${CC:-gcc}
+compiler=$(command -v "$1") && shift && compiler="$compiler $*"
+
 # What the transcripts find on their PATH.
 mkdir "$work/bin"
 ln -s "$flowrun" "$work/bin/flowrun"
@@ -32,11 +37,16 @@ echo "-I'$root/engine' '${flowrun%/*}/libflowrun.a' -lsqlite3 -lpthread -lm"
 END
 cat >"$work/bin/cc" <<END
 #!/bin/sh
-eval exec $(command -v ${CC:-gcc} | tr "\n" " ") ${CFLAGS:-} "\$@"
+eval exec $compiler ${CFLAGS:-} "\$@"
 END
-chmod +x "$work/bin/pkg-config" "$work/bin/cc"
-PATH=$work/bin:$PATH
-export PATH NO_COLOR=1
+cat >"$work/bin/ccx" <<END
+#!/bin/sh
+echo "peak 1" >job.dat
+END
+ln -s ccx "$work/bin/solve"
+chmod +x "$work"/bin/*
+PATH=$work/bin:$PATH XDG_STATE_HOME=$work/state
+export PATH XDG_STATE_HOME NO_COLOR=1
 
 # split PAGE DIR: the blocks of a page as DIR/n.lua-file, n.fragment and so on.
 split() {
@@ -62,6 +72,7 @@ split() {
                name = substr($0, 3, RLENGTH - 2)
             if (name != "") kind = "file"
             else if (language == "lua") kind = "fragment"
+            else if (language == "c") kind = "part"
             else if (language == "text" && $0 ~ /^\$ /) kind = "transcript"
             out = at "." kind
             if (name != "") print name > (at ".name")
@@ -130,10 +141,14 @@ page() {
       case $block in
       *.file)
          cp "$block" "$dir/$(cat "${block%.file}.name")" ;;
-      *.fragment)
-         if "$flowrun" "$work/compile.lua" "$block" >"$work/out" 2>&1
+      *.fragment) fragment ;;
+      *.part)
+         { echo '#include <flowrun.h>'; echo '#include <stdio.h>'; cat "$block"
+         } >"$work/part.c"
+         if cc -Wall -Wextra -Wno-unused-function -fsyntax-only "-I$root/engine" \
+            "$work/part.c" >"$work/out" 2>&1
          then passed=$((passed + 1))
-         else fail "$name, a fragment: $(cat "$work/out" "$block")"
+         else fail "$name, a part in C: $(cat "$work/out" "$block")"
          fi ;;
       *.transcript)
          cat "$block" >>"$dir/blocks/all"
@@ -147,6 +162,21 @@ page() {
       grep -q "^\\$ .*${file##*/}" "$dir/blocks/all" ||
          fail "$name: ${file##*/} is never run"
    done
+}
+
+# A fragment, $block of the page $name, is run beside the files that it reads.
+fragment() {
+   [ -e "$block.program" ] ||
+      "$flowrun" "$work/whole.lua" "$dir"/blocks/*.fragment
+   mkdir -p "$dir/part"
+   cp "$root/workflows/crash.yaml" "$dir/part"
+   printf 'mesh,peak\n200,1.5\n' >"$dir/part/cases.csv"
+   echo pattern >"$dir/part/a.log"
+   if (cd "$dir/part" && timeout 60 "$flowrun" -q "$block.program") \
+      >"$work/out" 2>&1
+   then passed=$((passed + 1))
+   else fail "$name, a fragment: $(cat "$work/out" "$block")"
+   fi
 }
 
 # Two crash tests of one length may end in either order.
@@ -167,9 +197,59 @@ workflow() {
    same "$work/workflow" "$work/out" "$name"
 }
 
-cat >"$work/compile.lua" <<'END'
-local file = assert(io.open(arg[1]))
-assert(load("local flow, pool, future, limit " .. file:read("*a"), "=page"))
+
+cat >"$work/whole.lua" <<'END'
+-- FRAGMENT.program of each fragment: what it needs, and itself.
+local given = {
+   { "pattern", "'pattern'" }, { "file", "'a.log'" }, { "name", "'a'" },
+   { "fn", "function(x) return x end" },
+   { "cases", "{ { mesh = 200 }, { mesh = 400 } }" },
+   { "deck", "function(case) return tostring(case.mesh) end" },
+   { "read", "function(text) return tonumber(text:match('%d')) end" },
+   { "pool", "flow.threads(2)" },
+   { "futures", "flow.threads(2):scatter(math.abs, { a = -1, b = 2 })" },
+   { "future", "flow.threads(1):submit(function() return 1, 'MPa' end)" },
+   { "queue", "flow.queue()" }, { "dict", "flow.dict()" },
+   { "lock", "flow.lock()" }, { "mesh", "flow.share { 1, 2, 3 }" },
+   { "solver", "flow.limit(2)" }, { "gpu", "flow.limit(2)" },
+}
+
+local function whole(text)
+   local lines = { "local flow = require('flowrun')" }
+   for _, one in ipairs(given) do
+      local name, value = one[1], one[2]
+      if name == "pool" and text:find("submit[%s(]*{") then
+         value = "flow.commands(2)"
+      end
+      if text:find("%f[%w_.:]" .. name .. "%f[^%w_]") then
+         lines[#lines + 1] = ("local %s = %s"):format(name, value)
+      end
+   end
+   if text:find("queue:pop") then
+      lines[#lines + 1] = "queue:push { mesh = 200 } queue:close()"
+   elseif text:find("dict:get%(\"total\"") then
+      lines[#lines + 1] = "dict:set('total', 0)"
+   end
+   if text:find("flow.attempt") or text:find("flow.cancelled")
+      or text:find("flow.seat") then
+      text = "local task = flow.threads(1):submit(function()\n" .. text .. [[
+         end)
+         while task:state() == "pending" do flow.sleep(0.001) end
+         task:cancel()
+         local ok, err = task:try()
+         assert(ok or err.kind == "cancelled", err) ]]
+   elseif text:find("flow.native") then -- by workflows/embed/native.c
+      text = "local function compiles()\n" .. text .. "end"
+   end
+   return table.concat(lines, " ") .. "\n" .. text
+end
+
+for _, path in ipairs(arg) do
+   local from, to = assert(io.open(path)), assert(io.open(path .. ".program", "w"))
+   to:write(whole(from:read("*a")))
+   from:close()
+   to:close()
+end
 END
 
 for file in "$root/README.md" "$root"/docs/*.md; do
@@ -278,14 +358,11 @@ workflow queue_lock.lua <<'END'
 15 primes: 2 3 5 7 11 13 17 19 23 29 31 37 41 43 47
 END
 
-# Every option is described.
-for option in $("$flowrun" --help | grep -oE -e '^ .*--[a-z]+' | grep -oE '[a-z]+$'); do
-   grep -q -e "\`--$option" "$root/docs/command.md" ||
-      fail "--$option is not in docs/command.md"
-   grep -q -e "Fl -$option" "$root/man/flowrun.1" ||
-      fail "--$option is not in man/flowrun.1"
-   passed=$((passed + 1))
-done
+# The script in the manual.
+sed -n '/^#!/,/^\.Ed/{ /^\.Ed/d; p; }' "$root/man/flowrun.1" >"$work/squares.lua"
+echo "1	4	9" >"$work/workflow"
+"$flowrun" -j 2 "$work/squares.lua" >"$work/out" 2>&1
+same "$work/workflow" "$work/out" "flowrun.1: squares.lua"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

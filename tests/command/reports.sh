@@ -149,11 +149,46 @@ run cat r.json;                           out_has '"ended_by":"the run.s deadlin
 out_has '"cancelled":5'
 run "$flowrun" check.lua trace t.json;    is 0
 
-# No task, no engine: nothing is written for a run that had none.
+# JUnit has a case for a run that ended before its time, since what did not run
+# is no failure there.
+run "$flowrun" --timeout 1 --report r.xml stop.lua; is 124
+run "$flowrun" check.lua xml r.xml;       is 0; out '6 cases'
+run cat r.xml;                            out_has 'tests="6" failures="0" errors="1" skipped="5"'
+out_has '<error type="run" message="the run.s deadline of 1 s passed"/>'
+write raises.lua <<'END'
+local flow = require "flowrun"
+flow.threads(1):submit(function() return 1 end):result()
+error("no <mesh>\nat all", 0)
+END
+run "$flowrun" --report r.xml --report r.json raises.lua; is 1
+run cat r.xml r.json;                     out_has '<error type="run" message="no &lt;mesh&gt;"/>'
+out_has '"ended_by":"no .u003cmesh.u003e"'; out_has 'tests="2" failures="0" errors="1"'
+run "$flowrun" check.lua xml r.xml;       is 0; out '2 cases'
+
+# A dry run is none: the files of the last one stay.
+cp r.json before.json
+run "$flowrun" --dry-run --report r.json --joblog new.tsv stop.lua; is 0; err_has '^dry run: 5 tasks'
+holds "$(cat r.json)" = "$(cat before.json)"; holds ! -e new.tsv
+
+# A run without a task, or without the module, leaves its reports all the same:
+# an old file would pass for one of this run.
 write nothing.lua <<'END'
 print "nothing"
 END
-run "$flowrun" --report none.json nothing.lua; is 0; out nothing
+write early.lua <<'END'
+local flow = require "flowrun"
+error("early")
+END
+for file in none.json none.xml none.html; do echo old >$file; done
+run "$flowrun" --report none.json --report none.xml --report none.html --trace none.trace \
+   --joblog none.tsv nothing.lua;         is 0; quiet; out nothing
+run "$flowrun" check.lua json none.json;  is 0; out '; 0 done, 0 failed'
+run "$flowrun" check.lua xml none.xml;    is 0; out '0 cases'
+run "$flowrun" check.lua trace none.trace; is 0; out '0 slices'
+holds "$(grep -c '^old' none.html)" = 0; holds "$(wc -l <none.tsv)" = 1
+run "$flowrun" --report none.json --report none.xml early.lua; is 1
+run cat none.json none.xml;               out_has '"ended_by":"early.lua:2: early"'
+out_has '<error type="run" message="early.lua:2: early"/>'
 
 # Where it cannot be written: status 3, one line, and the old file stays.
 write short.lua <<'END'
@@ -163,13 +198,28 @@ END
 refused() {
    run "$flowrun" "$@" short.lua; is 3; out 1; lines 1
 }
-refused --report no/such/dir/r.json;      err_has "cannot write 'no/such/dir/r\\.json'"
-mkdir dir.json
-refused --report dir.json;                err_has 'dir\.json.*directory'
 refused --joblog /dev/full;               err_has '/dev/full.*[Nn]o space'
 holds -c /dev/full
-refused --report dir.json --report r2.json
+ln -s /dev/full full.json
+refused --report full.json --report r2.json
 run "$flowrun" check.lua json r2.json;    is 0
+# What can be known at the start ends the run there, before days of work.
+early() {
+   run "$flowrun" "$@" short.lua; is "$wanted"; out ''; lines 1
+}
+wanted=3
+early --report no/such/dir/r.json;        err_has "cannot write 'no/such/dir/r\\.json'"
+mkdir dir.json
+early --report dir.json;                  err_has 'dir\.json.*directory'
+early --report short.lua/r.json;          err_has "short\\.lua/r\\.json'"
+early --trace "$(printf 'no/\033[31m')"; err_has 'no/.27\[31m'
+wanted=2
+early --report r2.json --report ./r2.json; err_has "'\\./r2\\.json' is asked for twice"
+early --report new.json --trace "$work/new.json"; err_has 'twice'
+early --trace short.lua;                  err_has "'short\\.lua' is the script"
+early --journal run.db --joblog ./run.db; err_has 'is the journal'
+holds -s short.lua; holds ! -e new.json; holds ! -e run.db
+run "$flowrun" --trace /dev/null --joblog /dev/null short.lua; is 0; out 1
 echo old >r.json
 run sh -c '(trap "" XFSZ; ulimit -f 0; "$0" --report r.json short.lua) 2>&1 | cat' "$flowrun"
 out_has '^1$'; out_has 'cannot write .r\.json'
@@ -182,7 +232,22 @@ run "$flowrun" --report link.json short.lua; is 0
 holds -h link.json
 holds "$(stat -c %a target.json)" = 640
 run "$flowrun" check.lua json target.json; is 0
-run "$flowrun" --joblog /dev/stdout short.lua; is 0; out_has '^Seq	Host'
+
+# Where it is the file that stdout goes to, it comes behind what stands there,
+# and neither that file nor the link to it is replaced.
+ln -s /proc/self/fd/1 stdout.json
+run "$flowrun" --joblog /dev/stdout --report stdout.json short.lua; is 0
+out_has '^Seq	Host'; out_has '^\{"flowrun":1'; holds "$(head -n 1 out)" = 1; holds -h stdout.json
+run "$flowrun" --report out.json --trace out.json short.lua; is 2
+write data.lua <<'END'
+local flow = require "flowrun"
+io.write("before\n") io.flush()
+flow.json.write("stdout.json", { 1 })
+flow.csv.write(arg[1], { { a = 2 } })
+print "behind"
+END
+run "$flowrun" data.lua out;              is 0; holds -h stdout.json
+out "$(printf 'before\n[1]\na\n2\nbehind')"
 
 # From inside the script; the command line wins.
 write inside.lua <<'END'
@@ -216,7 +281,7 @@ END
    err_has '^\{.*"last":true\}$'; err_has '^flowrun: 1 task: 1 failed'; err_has '^arguments: "mesh"$'
    run "$flowrun" check.lua json stock.json; is 0; out 'failed; 0 done, 1 failed'
 fi
-for bad in '"x.pdf"' '5' '{ "a.json", "b" }' '""'; do
+for bad in '"x.pdf"' '"no/such/r.xml"' '"dir.json"' '5' '{ "a.json", "b" }' '""'; do
    printf 'require "flowrun".options { report = %s }\n' "$bad" >bad.lua
    run "$flowrun" bad.lua;                is 1; err_has 'report'
 done

@@ -85,6 +85,14 @@ for value in '{ 1 }' 'nil' '42' 'print' 'true' \
    echo "error($value)" >value.lua
    run "$flowrun" value.lua; is 1; out ''; holds -s err
 done
+# A table is shown by what is in it, in the same order in each run.
+says() {
+   echo "error($2)" >value.lua
+   run "$flowrun" value.lua; is 1; label="error($2)"; holds "$(head -n 1 err)" = "flowrun: $1"
+}
+says '{code=42, deck="a", step={1, 2}}' '{ step = { 1, 2 }, deck = "a", code = 42 }'
+says '{a=1}' 'setmetatable({ a = 1 }, { __index = error })'
+says '(error object is a table value)' '{ io.stdout }'
 echo 'error("no position", 0)' >level.lua
 run "$flowrun" level.lua;   is 1; err_has 'no position'
 echo 'local function f() return 1 + f() end f()' >overflow.lua

@@ -110,6 +110,40 @@ run perl -e 'my $s = system { $ARGV[0] } @ARGV; print "by ", $s & 127, "\n"' \
 wait
 out_has '^by 2$'
 
+# A signal that comes while the script, or a task in a thread, waits in
+# os.execute: the C library's system would let it pass.
+for where in 'os.execute(...)' 'flow.threads(1):submit(os.execute, ...):wait()' \
+   'flow.threads(2):map(os.execute, { ..., ... })'; do
+   for number in 2 3; do
+      printf 'local flow = require "flowrun"\n%s\nflow.sleep(0)\nprint "went on"\n' "$where" >execute.lua
+      run perl -e 'my $s = system { $ARGV[0] } @ARGV; print "by ", $s & 127, "\n"' \
+         "$flowrun" execute.lua "ulimit -c 0; kill -$number \$PPID"
+      label="$number in $where"
+      out_has "^by $number\$"; out_lacks 'went on'
+   done
+done
+write execute.lua <<'END'
+local flow = require "flowrun"
+local function all()
+   local r = {}
+   for i, command in ipairs { "true", "exit 3", "kill -9 $$", "echo said" } do
+      local a, b, c = os.execute(command)
+      r[i] = ("%s %s %s"):format(tostring(a), tostring(b), tostring(c))
+   end
+   return table.concat(r, ", ")
+end
+print(os.execute() ~= nil, pcall(os.execute, {}))
+local here = all()
+print(here)
+for _, kind in ipairs { "threads", "forks" } do print(flow[kind](1):submit(all):result() == here) end
+END
+run "$flowrun" execute.lua;               is 0; quiet
+case $flowrun in
+*luajit) out_has '^0 nil nil, 768 nil nil, 9 nil nil, 0 nil nil$' ;;
+*) out_has '^true exit 0, nil exit 3, nil signal 9, true exit 0$' ;;
+esac
+holds "$(grep -c '^true$' out)" = 2; holds "$(grep -c '^said$' out)" = 3
+
 # What was ignored at the start stays ignored.
 { printf '%s' "$say"; cat <<'END'; } >ignores.lua
 local stat = io.open("/proc/self/stat")

@@ -4,7 +4,7 @@ local t = require "t"
 local flow = require "flowrun"
 
 local root = (arg[0]:match("^(.*)/") or ".") .. "/../../"
-local chunk = assert(loadfile(root .. "lua/args.lua"))
+local chunk = assert(loadfile(root .. "lua/flowrun/args.lua"))
 
 local function number_text(n)
    if type(n) == "cdata" then return (tostring(n):gsub("LL$", "")) end

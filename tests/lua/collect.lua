@@ -132,9 +132,15 @@ on("unfinished says how many of how many", 1, function(pool)
       local numbers = { [tonumber(a) or 0] = true, [tonumber(b) or 0] = true }
       t.ok(numbers[5] and (numbers[2] or numbers[3]),
          name .. ": " .. err.message)
+      t.match(err.message, " after 0%.01 s: " .. tostring(held[1]):gsub("%p", "%%%0") .. ", %.%.%.$")
    end
+   local late = pool:with { name = "late one" }:submit(echo)
+   local err = refused("unfinished", function() late:result(0) end)
+   t.equal(err.message, "1 of 1 futures unfinished after 0 s: future (late one): pending")
+   t.equal(select(2, late:try(0)).message, err.message)
    release()
    flow.gather(futures)
+   late:wait()
 end)
 
 -- settle ----------------------------------------------------------------------

@@ -142,7 +142,7 @@ on("a future elsewhere cannot travel", 1, function(pool)
    local future = pool:submit(echo, 1)
    refused("unsendable",
       function() pool:submit(function() return future end) end,
-      "upvalue future: ")
+      "upvalue future: future (only an argument, or a direct field of one, may be")
    refused("unsendable", function() pool:submit(echo,
       { a = { b = future } }) end,
       "argument 1 .a.b: ")

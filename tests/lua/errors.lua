@@ -138,6 +138,35 @@ on("objects are shown by their __tostring, made safely", 1, function(pool)
    t.equal(pool:submit(echo, "usable"):result(), "usable")
 end)
 
+on("an error at the level of the engine has no place in it", 1, function(pool)
+   local err = failure(pool:submit(function(x) error("need " .. x, 2) end, 1))
+   t.equal(err.message, "need 1")
+   t.equal(err.value, "need 1")
+   err = failure(pool:submit(function() return error("last") end))
+   t.ok(not err.message:find("flowrun/", 1, true), err.message)
+   local ok, of_map = pcall(pool.map, pool, function() error("need", 2) end, { 1 })
+   t.equal(ok, false)
+   t.equal(of_map.message, "need")
+end)
+
+on("a table that was raised is shown by what is in it", 1, function(pool)
+   local function message(value)
+      return failure(pool:submit(function(v) error(v) end, value)).message
+   end
+   t.equal(message({ code = 42 }), "{code=42}")
+   t.equal(message({ "bad \27[2J \194\155 mesh", { 1, 2 } }),
+      '{"bad \\27[2J \\194\\155 mesh", {1, 2}}')
+   t.equal(message({}), "{}")
+   local loop = {}
+   loop.self = loop
+   t.equal(message(loop), "{self=...}")
+   local many = {}
+   for i = 1, 1000 do many[i] = string.rep("x", 100) end
+   t.ok(#message(many) < 1000)
+   local err = failure(pool:submit(function() error({ io.tmpfile() }) end))
+   t.match(err.message, "table")
+end)
+
 on("a value that cannot travel is left out, its text is kept", 1, function(pool)
    local err = failure(pool:submit(function() error(io.tmpfile()) end))
    t.equal(err.kind, "error")

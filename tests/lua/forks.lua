@@ -828,4 +828,19 @@ on("a death in a shared process", 1, function(pool)
    t.equal(pool:submit(echo, 1):result(), 1)
 end)
 
+-- A map so short that threads would not be asked was once run by the main
+-- program, and a crash in it was the end of all.
+on("the shortest map runs in other processes, too", 2, function(pool)
+   local here, items = pid(), { 1, 2, 3 }
+   local function where(n) return n == 0 and pid() or n end
+   for _ = 1, 20 do
+      pool:map(where, items)
+      t.ok(pool:map(where, { 0 })[1] ~= here, "in a worker")
+   end
+   local function crash(n) return n == 0 and kill() or n end
+   for _ = 1, 20 do pool:map(crash, items) end
+   local ok, err = pcall(pool.map, pool, crash, { 0 })
+   t.ok(not ok and err.kind == "crashed", tostring(err))
+end)
+
 return t.finish()

@@ -334,6 +334,17 @@ for _, kind in ipairs(kit.kinds) do
       t.equal(notes(), "init")
    end)
 
+   t.test(kind .. ": init may run commands, and use what is shared", function()
+      local queue, lock = flow.queue(), flow.lock()
+      local pool = flow[kind] { workers = 1, init = function()
+         said = flow.exec { "echo", "hi" }.out
+         lock:hold(function() queue:push(said) end)
+      end }
+      t.equal(pool:submit(function() return said end):result(), "hi\n")
+      t.equal(queue:pop(), "hi\n")
+      pool:close()
+   end)
+
    t.test(kind .. ": what init made wins over a global that was shipped",
       function()
       globals({ SETTING = "script", OTHER = "script" }, function()
@@ -367,5 +378,53 @@ for _, kind in ipairs(kit.kinds) do
       end, "upvalue file: userdata (FILE*)")
    end)
 end
+
+-- What others would notice ----------------------------------------------------
+
+on("a task that breaks the methods of strings breaks only its own", 1,
+   function(pool)
+   local function breaks(how)
+      local strings = getmetatable("")
+      if how == "methods" then strings.__index = nil end
+      if how == "others" then strings.__index = { rep = error } end
+      if how == "metatable" then debug.setmetatable("", nil) end
+      if how == "waits" then
+         strings.__index = nil
+         flow.sleep(0.01)
+      end
+      return pcall(function() return ("x"):rep(3) end)
+   end
+   local function after() return ("x"):rep(3), #(("a b"):gsub(" ", "")) end
+   for _, how in ipairs { "methods", "others", "metatable" } do
+      t.equal(pool:submit(breaks, how):result(), false)
+      t.same({ pool:submit(after):result() }, { "xxx", 2 }, how)
+   end
+   t.same(pool:with { chunk = 1 }:map(breaks,
+      { "methods", "none", "metatable", "none" }), { false, true, false, true })
+   local waits = pool:submit(breaks, "waits")
+   t.same({ pool:submit(after):result() }, { "xxx", 2 })
+   waits:wait()
+   t.same({ pool:submit(after):result() }, { "xxx", 2 })
+end)
+
+on("a hook that a task leaves behind is not called for the next", 1,
+   function(pool)
+   local hooked = pool:submit(function()
+      debug.sethook(function() error("hooked", 0) end, "", 1)
+      return "not reached"
+   end)
+   t.match(select(2, hooked:try()).message, "hooked")
+   t.equal(pool:submit(function()
+      local n = 0
+      debug.sethook(function() n = n + 1 end, "l")
+      n = n + 1
+      return n > 1
+   end):result(), true)
+   t.equal(pool:submit(function()
+      local n = 0
+      for i = 1, 100 do n = n + i end
+      return n, debug.gethook()
+   end):result(), 5050)
+end)
 
 return t.finish()

@@ -376,6 +376,25 @@ on("modules that are required inside", function()
    t.equal(run(script).out, "2")
 end)
 
+on("modules that are required inside, in other ways", function()
+   local function script(call)
+      return ([[
+         print(flow.pool():submit(function(x)
+            ran(x)
+            return (%s)(x)
+         end, 1):result())
+      ]]):format(call)
+   end
+   for _, call in ipairs { "require [=[tool]=]", "require([[tool]])",
+                           "select(2, pcall(require, 'tool'))" } do
+      t.write(dir .. "/tool.lua", "return function(x) return x end")
+      run(script(call))
+      t.equal(run(script(call)).ran, "")
+      t.write(dir .. "/tool.lua", "return function(x) return x + 1 end")
+      t.equal(run(script(call)).out, "2", call)
+   end
+end)
+
 on("version in place of the source", function()
    local function script(version, body, up)
       return ([[

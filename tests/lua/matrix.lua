@@ -706,6 +706,20 @@ if jit then
       end)
    end
 
+   on("garbage in an init that hangs breaks the pool", 1, function()
+      local path = os.tmpname()
+      local write = ffi_task(bad["writes garbage to 3 to 63"])
+      local pool = flow.forks { workers = 1, init = function()
+         note(path, "begun")
+         write()
+         while true do end
+      end }
+      fails("resource", pool:submit(echo, 1))
+      t.ok(#lines_of(path) <= 10)
+      os.remove(path)
+      pool:close()
+   end)
+
    on("a forked grandchild keeps the descriptors, not the death", 2,
       function(pool)
       local path = os.tmpname()
