@@ -15,3 +15,10 @@ for _, kind in ipairs{ "threads", "forks" } do
       inside[8], ok or err.message))
    pool:close()
 end
+
+-- A command's output is read by a function that runs in a worker.
+local function weigh(s)
+   return { "echo", s.strain,
+      parse = function(run) return energy{ strain = tonumber(run.out) } end }
+end
+print(("commands: %.0f J"):format(flow.commands(2):map(weigh, strains)[8]))

@@ -69,7 +69,7 @@ static void request(struct server *s, char *line)
     frun_value *name;
 
     if (!r)
-        return;
+        return; /* no request, or no memory for one */
     *script++ = '\0';
     r->server = s;
     snprintf(r->name, sizeof r->name, "%s", line);
@@ -108,32 +108,43 @@ static void read_requests(struct server *s)
         s->length = 0; /* no name is that long */
 }
 
+static int watch(int loop, int fd)
+{
+    struct epoll_event in = { .events = EPOLLIN, .data.fd = fd };
+
+    return epoll_ctl(loop, EPOLL_CTL_ADD, fd, &in);
+}
+
+static int wait_and_serve(struct server *s, int loop)
+{
+    struct epoll_event event;
+    int n = epoll_wait(loop, &event, 1, -1);
+
+    if (n < 1)
+        return n == 0 || errno == EINTR ? 0 : -1;
+    if (event.data.fd == STDIN_FILENO)
+        read_requests(s);
+    else
+        while (frun_engine_step(s->engine, 0) == FRUN_OK)
+            ;
+    if (s->ended)
+        epoll_ctl(loop, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
+    return 0;
+}
+
 static int serve(struct server *s)
 {
-    struct epoll_event in = { .events = EPOLLIN, .data.fd = STDIN_FILENO };
-    struct epoll_event done = { .events = EPOLLIN };
-    struct epoll_event event;
-    int loop = epoll_create1(EPOLL_CLOEXEC);
+    int loop = epoll_create1(EPOLL_CLOEXEC), failed;
 
-    done.data.fd = frun_engine_fd(s->engine);
-    if (loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, STDIN_FILENO, &in) < 0
-        || epoll_ctl(loop, EPOLL_CTL_ADD, done.data.fd, &done) < 0) {
+    failed = loop < 0 || watch(loop, STDIN_FILENO) < 0
+             || watch(loop, frun_engine_fd(s->engine)) < 0;
+    while (!failed && (!s->ended || s->waiting > 0))
+        failed = wait_and_serve(s, loop) < 0;
+    if (failed)
         perror("server");
-        return 1;
-    }
-    while (!s->ended || s->waiting > 0) {
-        if (epoll_wait(loop, &event, 1, -1) < 1)
-            continue;
-        if (event.data.fd == done.data.fd)
-            while (frun_engine_step(s->engine, 0) == FRUN_OK)
-                ;
-        else
-            read_requests(s);
-        if (s->ended)
-            epoll_ctl(loop, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
-    }
-    close(loop);
-    return 0;
+    if (loop >= 0)
+        close(loop);
+    return failed;
 }
 
 int main(void)

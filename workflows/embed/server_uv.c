@@ -68,7 +68,8 @@ static void submit(const char *script)
     char *own = strdup(script);
     frun_future *future = NULL;
 
-    if (frun_pool_script(pool, script, name, &policy, &future) == FRUN_OK
+    if (own
+        && frun_pool_script(pool, script, name, &policy, &future) == FRUN_OK
         && frun_future_on_done(future, answer, own) == FRUN_OK) {
         waiting++;
     } else {
@@ -109,25 +110,33 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
     }
 }
 
+static int serve(uv_loop_t *loop)
+{
+    uv_pipe_init(loop, &input, 0);
+    if (uv_pipe_open(&input, 0) < 0
+        || uv_read_start((uv_stream_t *)&input, make_room, on_read) < 0
+        || uv_poll_init(loop, &wakes, frun_engine_fd(engine)) < 0
+        || uv_poll_start(&wakes, UV_READABLE, on_wake) < 0)
+        return 1;
+    uv_run(loop, UV_RUN_DEFAULT);
+    return uv_loop_close(loop) < 0;
+}
+
 int main(void)
 {
-    uv_loop_t *loop = uv_default_loop();
     frun_pool_options options = { .workers = 2 };
+    frun_status status = frun_engine_open(NULL, &engine);
+    int failed;
 
-    if (frun_engine_open(NULL, &engine) != FRUN_OK
-        || frun_engine_register(engine, "greeting", greeting, NULL) != FRUN_OK
-        || frun_pool_open(engine, FRUN_THREADS, &options, &pool) != FRUN_OK) {
-        fprintf(stderr, "server_uv: no engine\n");
-        return 1;
-    }
-    uv_pipe_init(loop, &input, 0);
-    uv_pipe_open(&input, 0);
-    uv_read_start((uv_stream_t *)&input, make_room, on_read);
-    uv_poll_init(loop, &wakes, frun_engine_fd(engine));
-    uv_poll_start(&wakes, UV_READABLE, on_wake);
-    uv_run(loop, UV_RUN_DEFAULT);
-    uv_loop_close(loop);
+    if (status == FRUN_OK)
+        status = frun_engine_register(engine, "greeting", greeting, NULL);
+    if (status == FRUN_OK)
+        status = frun_pool_open(engine, FRUN_THREADS, &options, &pool);
+    failed = status != FRUN_OK || serve(uv_default_loop());
+    if (failed)
+        fprintf(stderr, "server_uv: %s\n",
+                status == FRUN_OK ? "no loop" : frun_status_text(status));
     frun_pool_close(pool);
     frun_engine_close(engine);
-    return 0;
+    return failed;
 }
