@@ -81,6 +81,8 @@ static struct fri_function *init_function(lua_State *L)
 
 static void read_options(lua_State *L, frun_pool_options *o)
 {
+    if (!lua_isnoneornil(L, 2))
+        luaL_error(L, "one argument expected: a count, or a table of options");
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_newtable(L);

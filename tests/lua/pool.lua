@@ -224,6 +224,7 @@ for _, kind in ipairs(kit.kinds) do
       misuse(function() open { init = 5 } end, "init")
       misuse(function() flow.pool(0) end, "workers")
       misuse(function() flow.pool { workers = "x" } end, "workers")
+      misuse(function() flow.threads(1, { name = "x" }) end, "one argument")
       local pool = open(1024)
       t.equal(pool:stats().workers, 1024)
       t.equal(pool:submit(echo, 1):result(), 1)
