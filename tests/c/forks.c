@@ -195,6 +195,7 @@ START_TEST(a_fault_costs_its_task)
     }
     frun_future_free(bad);
     policy.retries = 2;
+    policy.timeout *= 5; /* the last attempt must not pass it */
     bad = kit_submit(pool, misbehave, -fault->what, &policy);
     ck_assert_int_eq(kit_int(bad), 3);
     frun_future_free(bad);
