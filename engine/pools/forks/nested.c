@@ -21,9 +21,7 @@ static void put_pieces(struct fri_port *p, struct fri_buffer *b,
 /* It is final.  A failure stays here until the worker has looked at it. */
 static void task_done(struct fri_waiter *waiter)
 {
-    struct fri_served *s
-        = (struct fri_served *)(void *)((char *)waiter
-                                        - offsetof(struct fri_served, waiter));
+    struct fri_served *s = fri_served_of(waiter);
     struct fri_fork *w = s->fork;
     struct frun_future *f = s->future;
     struct fri_buffer *b = fri_served_answer(w, s->number);

@@ -18,9 +18,7 @@ static struct frun_future *future_of(struct fri_fork *w, uint64_t ticket)
 
 static void ended(struct fri_waiter *waiter)
 {
-    struct fri_served *s
-        = (struct fri_served *)(void *)((char *)waiter
-                                        - offsetof(struct fri_served, waiter));
+    struct fri_served *s = fri_served_of(waiter);
     struct fri_fork *w = s->fork;
     struct frun_future *f = s->future;
     struct fri_buffer *b = fri_served_answer(w, s->number);

@@ -177,9 +177,7 @@ static bool serve_open(struct fri_fork *w, struct fri_reader *r,
 
 static void drained(struct fri_waiter *waiter)
 {
-    struct fri_served *s
-        = (struct fri_served *)(void *)((char *)waiter
-                                        - offsetof(struct fri_served, waiter));
+    struct fri_served *s = fri_served_of(waiter);
     struct fri_fork *w = s->fork;
     uint64_t number = s->number;
 

@@ -18,6 +18,13 @@ struct fri_served {
     struct fri_ask ask;
 };
 
+static inline struct fri_served *fri_served_of(struct fri_waiter *waiter)
+{
+    return (struct fri_served *)(void *)((char *)waiter
+                                         - offsetof(struct fri_served,
+                                                    waiter));
+}
+
 /* In the list of the worker; NULL: out of memory. */
 struct fri_served *fri_served_new(struct fri_fork *w, uint64_t number);
 void fri_served_end(struct fri_served *s);
