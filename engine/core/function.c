@@ -28,3 +28,13 @@ void fri_function_drop(void *function)
 {
     fri_function_free(function);
 }
+
+void fri_function_took(struct fri_function *f, uint64_t ns)
+{
+    uint64_t known = atomic_load_explicit(&f->item_ns, memory_order_relaxed);
+
+    if (known > 0 && ns > known)
+        ns = known + (ns - known) / 8 + 1;
+    ns = ns < 1 ? 1 : ns > UINT32_MAX ? UINT32_MAX : ns;
+    atomic_store_explicit(&f->item_ns, (uint32_t)ns, memory_order_relaxed);
+}

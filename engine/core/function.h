@@ -18,7 +18,7 @@ struct fri_function {
     struct fri_message *message; /* one value: the function */
     char name[48];               /* "crash.lua:12" */
     bool random;                 /* may reach math.random, load or require */
-    _Atomic uint32_t item_ns;    /* mean time of a call, 0: not known */
+    _Atomic uint32_t item_ns;    /* time of a call, 0: not known */
 };
 
 /* What keys of journals know of a value that stays: resume_held.c. */
@@ -38,6 +38,10 @@ struct fri_first {
 /* One reference, the caller's; takes one of the message.  NULL: no memory. */
 struct fri_function *fri_function_new(struct fri_message *message);
 void fri_function_free(struct fri_function *f); /* drops a reference */
+
+/* A call took so long, in the mean of some.  What disturbs a measurement only
+ * makes it longer: a shorter one holds at once, a longer one step by step. */
+void fri_function_took(struct fri_function *f, uint64_t ns);
 
 /* fri_function_free for a spec. */
 void fri_function_drop(void *function);

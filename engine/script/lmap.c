@@ -83,10 +83,8 @@ static void learn_item_time(struct fri_function *f, const struct fri_range *r)
     fri_time items = r->spent - (fri_time)r->slices * SLICE_COST_NS;
     uint64_t ns = items > 0 ? (uint64_t)items / r->count : 0;
 
-    if (r->slices == 0)
-        return;
-    ns = ns < 1 ? 1 : ns > UINT32_MAX ? UINT32_MAX : ns;
-    atomic_store_explicit(&f->item_ns, (uint32_t)ns, memory_order_relaxed);
+    if (r->slices > 0)
+        fri_function_took(f, ns);
 }
 
 int fri_core_map_results(lua_State *L)

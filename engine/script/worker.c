@@ -457,15 +457,11 @@ void fri_inline_run(struct fri_script *s, struct frun_future *task,
     struct fri_function *f = task->spec->script;
     struct fri_lane *lane = task->spec->lane;
     fri_time began = fri_now();
-    uint64_t ns;
 
     s->helper->script->inline_pool = fri_lane_pool(lane);
     runner_run(s->helper, &slice, ran);
     r->spent = fri_now() - began;
-    ns = (uint64_t)r->spent / r->count + 1;
-    atomic_store_explicit(&f->item_ns,
-                          (uint32_t)(ns < UINT32_MAX ? ns : UINT32_MAX),
-                          memory_order_relaxed);
+    fri_function_took(f, (uint64_t)r->spent / r->count);
     fri_lock(s->engine);
     lane->done += slice.end;
     lane->failed += ran->failed;
